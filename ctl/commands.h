@@ -1,0 +1,7 @@
+/* Every command's row; defined in the command's own file, listed in main.c. */
+#ifndef GUARD_CTL_COMMANDS_H
+#define GUARD_CTL_COMMANDS_H
+
+#include "ctl/command.h"
+
+#endif

@@ -1,0 +1,1 @@
+typedef int guard_plugin_layer;
