@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Runs every test of the project on this machine, and installs and builds before what that needs. See usage below.
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top" || exit 2
+
+usage() {
+  cat <<'TEXT'
+usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-v]
+
+  (no option)    everything on the installed broker: about ten minutes on two cores
+  --quick        what to run before a commit: unit tests, guards, the main integration tests; about two minutes
+  --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources
+  --only STAGE   only these stages (what they need is built): unit guards integration asan valgrind fuzz 2.0.21 2.1.2
+  --jobs N       brokers under test at the same time (default: two a core)
+  -v             show the whole output of the tests, not only of those that fail
+
+Missing Debian packages are installed if this is root and there is a network. Logs and JUnit files: build/test-results/.
+The last line is always: N passed, N failed, N skipped. Exit code 0 only if something ran and nothing failed.
+TEXT
+}
+
+quick=no matrix=no only= verbose=no jobs=$(($(nproc) * 2))
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=yes ;;
+    --matrix) matrix=yes ;;
+    --only) only=$only,${2:?--only needs a stage}; shift ;;
+    --jobs) jobs=${2:?--jobs needs a number}; shift ;;
+    -v | --verbose) verbose=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+results=$top/build/test-results
+rm -rf "$results"
+mkdir -p "$results"
+passed=0 failed=0 skipped=0
+
+finish() {
+  [ $((passed + failed)) -gt 0 ] || { echo "Nothing ran."; failed=1; }
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" = 0 ]
+  exit
+}
+
+# say NAME SECONDS OUTCOME: one line a step
+say() { printf '%-28s %4ss  %s\n' "$1" "$2" "$3"; }
+
+# attempt NAME COMMAND…: a step that is no test; if it fails, that counts as one failure and the reader sees why.
+attempt() {
+  local name=$1 log=$results/$1.log start=$SECONDS
+  shift
+  if "$@" >"$log" 2>&1 </dev/null; then
+    say "$name" $((SECONDS - start)) ok
+    return 0
+  fi
+  say "$name" $((SECONDS - start)) FAILED
+  tail -n 40 "$log"
+  failed=$((failed + 1))
+  return 1
+}
+
+# stage NAME COMMAND…: runs tests that leave $results/NAME.xml, and adds them to the sum. Tests that leave no result, or none
+# that ran, are a failure: a stage that tests nothing must not look green.
+stage() {
+  local name=$1 log=$results/$1.log xml=$results/$1.xml start=$SECONDS code=0 p=0 f=0 s=0
+  shift
+  if [ "$verbose" = yes ]; then
+    "$@" </dev/null 2>&1 | tee "$log"
+    code=${PIPESTATUS[0]}
+  else
+    "$@" >"$log" 2>&1 </dev/null || code=$?
+  fi
+  read -r p f s < <(/usr/bin/python3 tests/setup/count.py "$xml")
+  if [ $((p + f)) = 0 ] || { [ "$code" != 0 ] && [ "$f" = 0 ]; }; then
+    f=$((f + 1))
+  fi
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  say "$name" $((SECONDS - start)) "$p passed, $f failed, $s skipped"
+  [ "$f" = 0 ] || [ "$verbose" = yes ] || tail -n 200 "$log"
+}
+
+wants() {
+  if [ -n "$only" ]; then
+    case ,$only, in *,"$1",*) return 0 ;; *) return 1 ;; esac
+  fi
+  case $1 in
+    unit | guards | integration) return 0 ;;
+    asan | valgrind | fuzz) [ "$quick" = no ] ;;
+    *) [ "$matrix" = yes ] ;;
+  esac
+}
+
+# build PRESET: each preset at most once a run
+declare -A built
+build() {
+  [ -z "${built[$1]:-}" ] || return "${built[$1]}"
+  built[$1]=1
+  attempt "build-$1" build_preset "$1" && built[$1]=0
+  return "${built[$1]}"
+}
+build_preset() { cmake --preset "$1" -DGUARD_TESTS=ON && cmake --build --preset "$1" -j "$(nproc)"; }
+
+# unit PRESET: the C tests of that build
+unit() {
+  build "$1" || return
+  stage "unit-$1" ctest --preset "$1" -j "$(nproc)" --output-on-failure --timeout 300 --no-tests=error \
+    --output-junit "$results/unit-$1.xml"
+}
+
+# integration NAME BROKER [PYTEST-OPTION…]: the tests with real brokers. Environment: GUARD_* of tests/integration/conftest.py
+integration() {
+  local name=$1 broker=$2
+  shift 2
+  stage "$name" env GUARD_BROKER="$broker" /usr/bin/python3 -m pytest tests/integration -q -p no:cacheprovider -n "$jobs" \
+    --junitxml "$results/$name.xml" "$@"
+}
+
+# provided VERSION: sets $broker to the path of that Mosquitto
+provided() {
+  broker=$(tests/brokers/provide.sh "$1" 2>"$results/broker-$1.log" </dev/null) && return 0
+  say "broker-$1" 0 FAILED
+  tail -n 10 "$results/broker-$1.log"
+  failed=$((failed + 1))
+  return 1
+}
+
+for stage_name in ${only//,/ }; do
+  case $stage_name in
+    unit | guards | integration | asan | valgrind | fuzz | 2.0.21 | 2.1.2) ;;
+    *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+tests/setup/install.sh build run test || { failed=1; finish; }
+
+if wants unit; then unit dev; fi
+if wants guards && build release; then
+  stage guards /usr/bin/python3 -m pytest tests/guards -q -p no:cacheprovider --junitxml "$results/guards.xml"
+fi
+if wants integration && build release && provided system; then
+  if [ "$quick" = yes ]; then
+    integration integration "$broker" -m "not slow"
+  else
+    integration integration "$broker"
+  fi
+fi
+if wants asan && unit asan && provided system; then
+  GUARD_UNDER=asan integration asan "$broker" -m "not timing"
+fi
+if wants valgrind && build dev && provided system; then
+  GUARD_UNDER=valgrind integration valgrind "$broker" -m memory
+fi
+if wants fuzz; then unit fuzz; fi
+for version in 2.0.21 2.1.2; do
+  if wants "$version" && build release && provided "$version"; then
+    integration "broker-$version" "$broker"
+  fi
+done
+finish
