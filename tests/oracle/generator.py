@@ -1,0 +1,203 @@
+"""Random policies and random requests over a small vocabulary, so that rules meet often.
+
+A policy uses one of a few vocabularies; names are short and the same names serve as levels, user names, client ids and
+attribute values. Everything is drawn from the random.Random that is passed in, so a seed names a run.
+"""
+import json
+
+VOCABULARIES = [
+    ["a", "b"],
+    ["a", "b", "", "$s"],
+    ["a", "b", "p-a", "p-b"],
+    ["a", "a-s", "", "$SYS"],
+    ["ä", "b", "plant 1"],
+]
+PLACEHOLDERS = [
+    "${username}",
+    "${client_id}",
+    "${clientid}",
+    "${cert.cn}",
+    "${cert.ou}",
+    "${jwt.site}",
+    "${attr.zone}",
+    "${jwt.sites|any}",
+    "${cert.san.dns|any}",
+    "${jwt.place|path}",
+]
+ROLES = ["r0", "r1", "r2", "r3"]
+USERS = ["a", "b", "$s", "a/b", "+", "plant 1", ""]
+ACTIONS = ["publish", "subscribe", "receive", "subscribe-only", "all"]
+ADDRESSES = ["10.0.0.7", "10.1.2.3", "192.168.3.4", "::1", "2001:db8::5", "::ffff:10.0.0.9", "not an address"]
+NETWORKS = ["10.0.0.0/8", "10.0.0.7", "192.168.0.0/16", "::1/128", "2001:db8::/32"]
+NOW = 1_800_000_000
+
+
+def quoted_if_needed(text):
+    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "\\;,:]') else text
+
+
+def random_level(rng, names, first):
+    draw = rng.random()
+    if draw < 0.22:
+        return "+"
+    if draw < 0.42:
+        placeholder = rng.choice(PLACEHOLDERS)
+        if "|path" not in placeholder and rng.random() < 0.2:
+            return rng.choice(["p-%s", "%s-s", "$%s" if first else "p-%s", "${$}%s" if first else "%s-s"]) % placeholder
+        return placeholder
+    name = rng.choice(names)
+    return name.replace("$", "${$}", 1) if rng.random() < 0.1 else name
+
+
+def random_rule_filter(rng, names):
+    draw = rng.random()
+    if draw < 0.05:
+        return "**"
+    if draw < 0.1:
+        return "#"
+    levels = [random_level(rng, names, i == 0) for i in range(rng.choice([1, 1, 2, 2, 2, 3]))]
+    if rng.random() < 0.35:
+        levels.append("#")
+    return "/".join(levels) or "a"
+
+
+def random_conditions(rng):
+    found = []
+    if rng.random() < 0.35:
+        found.append(f"priority={rng.choice([-1, 0, 1, 1, 2, 5])}")
+    if rng.random() < 0.3:
+        found.append(
+            rng.choice(
+                [
+                    "qos<=0",
+                    "qos<=1",
+                    "retain=no",
+                    "size<=100",
+                    "size<=1K",
+                    "size<=1M",
+                    "share=yes",
+                    "share=no",
+                    "payload=json",
+                    "exact",
+                    "exact",
+                    "from=" + ",".join(rng.sample(NETWORKS, rng.choice([1, 1, 2]))),
+                    "until=2020-01-01T00:00:00Z",
+                    "until=2040-01-01T00:00:00+02:00",
+                ]
+            )
+        )
+    rng.shuffle(found)
+    return "".join(" " + one for one in found)
+
+
+def random_rule(rng, names):
+    actions = ",".join(rng.sample(ACTIONS, rng.choice([1, 1, 1, 2])))
+    if rng.random() < 0.1:
+        actions = actions.upper()
+    topic = random_rule_filter(rng, names)
+    if any(char in topic for char in ' "\\;') or not topic or rng.random() < 0.05:
+        topic = json.dumps(topic, ensure_ascii=False)
+    effect = "allow" if rng.random() < 0.65 else "deny"
+    return f"{effect} {actions} {topic}{random_conditions(rng)}"
+
+
+def random_grants(rng, count):
+    return ", ".join(role + rng.choice(["", "", ":1", ":2", ":-1"]) for role in rng.sample(ROLES, count))
+
+
+def random_policy(rng):
+    """(text of the policy file, its vocabulary)"""
+    names = rng.choice(VOCABULARIES)
+    lines = []
+    for role in ROLES:
+        if rng.random() < 0.9:
+            lines.append(f"[role {role}]")
+            for i in range(rng.choice([1, 2, 3, 4])):
+                lines.append(f"rule{i} = {random_rule(rng, names)}" + rng.choice(["", "", "   ; a comment"]))
+    for user in USERS[:3]:
+        if rng.random() < 0.6:
+            lines += [f"[client {user}]", f"roles = {random_grants(rng, rng.choice([1, 2]))}"]
+            if rng.random() < 0.5:
+                lines.append(f"attr.zone = {rng.choice(['a', 'b', 'a/b', '$s'])}")
+    conditions = ['cert.ou = "a"', 'jwt.sites has "b"', "anonymous", 'attr.zone = "a"', 'username = "b"']
+    if rng.random() < 0.6:
+        lines.append("[assign]")
+        for i, condition in enumerate(rng.sample(conditions, 3)):
+            lines.append(f"assign{i} = {rng.choice(ROLES)}{rng.choice(['', ':1'])} when {condition}")
+    lines.append("[default]")
+    if rng.random() < 0.3:
+        lines.append(f"roles = {random_grants(rng, 1)}")
+    if rng.random() < 0.5:
+        lines.append(f"mode = {rng.choice(['strict', 'lenient', 'off'])}")
+    for action in ("publish", "receive", "subscribe-only"):
+        if rng.random() < 0.15:
+            lines.append(f"{action} = {rng.choice(['allow', 'deny'])}")
+    return "\n".join(lines) + "\n", names
+
+
+def random_value(rng, names):
+    if rng.random() < 0.85:
+        return rng.choice(["a", "b", rng.choice(names) or "a"])
+    return rng.choice(["", "a/b", "+", "#", "$s", "x"])
+
+
+def random_subject(rng, names):
+    """The client part of a query, as guardctl explain --batch takes it."""
+    subject = {}
+    if rng.random() < 0.9:
+        subject["username"] = rng.choice(USERS[:3]) if rng.random() < 0.7 else rng.choice(USERS)
+    if subject.get("username") == "":
+        del subject["username"]
+    if rng.random() < 0.9:
+        subject["client_id"] = random_value(rng, names)
+    if rng.random() < 0.6:
+        subject["roles"] = random_grants(rng, rng.choice([1, 2, 3])).split(", ")
+    attributes = {}
+    for name in ("cert.cn", "cert.ou", "jwt.site", "attr.zone"):
+        if rng.random() < 0.6:
+            attributes[name] = random_value(rng, names)
+    for name in ("jwt.sites", "cert.san.dns"):
+        if rng.random() < 0.7:
+            attributes[name] = [random_value(rng, names) for _ in range(rng.choice([0, 1, 2, 3]))]
+    if rng.random() < 0.6:
+        attributes["jwt.place"] = rng.choice(["a", "b", "a/b", "b/a", "$s/a", "+", "a/#", ""])
+    if attributes:
+        subject["attributes"] = attributes
+    if rng.random() < 0.7:
+        subject["address"] = rng.choice(ADDRESSES)
+    return subject
+
+
+def random_topic(rng, names):
+    if rng.random() < 0.01:
+        return rng.choice(["", "a/+", "#", "a#b"])
+    return "/".join(rng.choice(names + ["a", "b", "x"]) for _ in range(rng.choice([1, 2, 2, 3, 3, 4]))) or "a"
+
+
+def random_filter(rng, names):
+    if rng.random() < 0.02:
+        return rng.choice(["", "a#", "#/a", "a/+b", "$share/g", "$share//a", "$share/g+/a", "$share/g/", "$share"])
+    levels = [
+        "+" if rng.random() < 0.25 else rng.choice(names + ["a", "b", "x"]) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 3]))
+    ]
+    if not levels or rng.random() < 0.4:
+        levels.append("#")
+    text = "/".join(levels) or "a"
+    return "$share/g/" + text if rng.random() < 0.15 else text
+
+
+def random_request(rng, names, subscribe):
+    request = {}
+    if subscribe:
+        request["action"] = rng.choice(["subscribe", "subscribe-only"])
+        request["topic"] = random_filter(rng, names)
+    else:
+        request["action"] = rng.choice(["publish", "receive"])
+        request["topic"] = random_topic(rng, names)
+    if rng.random() < 0.3:
+        request["qos"] = rng.choice([0, 1, 2])
+    if rng.random() < 0.2:
+        request["retain"] = rng.random() < 0.6
+    if rng.random() < 0.2:
+        request["size"] = rng.choice([0, 100, 101, 1024, 1025, 1048576, 1048577])
+    return request
