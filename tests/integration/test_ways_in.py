@@ -182,7 +182,7 @@ def test_identity_and_roles_from_claims(make_broker, issuer):
 
 @pytest.mark.parametrize("subject", ["a+b", "a/b", "#", "a\u0001b", "$SYS", " a", "x" * 300])
 def test_identity_that_cannot_be_a_user_name(make_broker, issuer, subject):
-    """identity.md, section 2: such a subject would be read as part of a topic somewhere."""
+    """Such a subject would be read as part of a topic somewhere."""
     broker = make_broker(RULES, options=issuer.options(auth_methods="token"))
     assert broker.client("c1", "x", issuer.token(subject), version=V5).connect() == 0x87
     broker.trail.one("mqtt-connect", event__outcome="failure")
