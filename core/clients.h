@@ -33,7 +33,7 @@ struct guard_client_view {
     const char *password; /* the stored hash, NUL-terminated; NULL if the record has none */
     bool disabled;
     unsigned role_count, client_id_count, attribute_count;
-    const char *packed[3]; /* where the lists begin; use the functions below */
+    const char *packed[4]; /* where the lists begin and the last one ends; use the functions below */
 };
 
 /* Takes another reference; returns clients. */

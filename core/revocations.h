@@ -57,7 +57,7 @@ int guard_revocations_builder_remove(struct guard_revocations_builder *builder, 
                                      const char *name);
 struct guard_revocations *guard_revocations_builder_finish(struct guard_revocations_builder **builder);
 
-/* Calls visit for every entry until it returns false. name is as it was put (certificates: upper case). */
+/* Calls visit for every entry until it returns false. name is as it was put. */
 void guard_revocations_each(const struct guard_revocations *revocations,
                             bool (*visit)(void *context, enum guard_revocation_kind kind, const char *name,
                                           const char *value),

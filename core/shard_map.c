@@ -1,0 +1,340 @@
+#include "core/shard_map.h"
+
+#include "core/memory.h"
+#include "core/siphash.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHARDS      4096
+#define SHARD_SHIFT 52 /* the hash's top 12 bits choose the shard, its low bits the slot */
+#define EMPTY       0u
+#define REMOVED     UINT32_MAX
+#define SHARD_MAX   (UINT32_MAX / 2)
+
+struct shard {
+    atomic_uint references;
+    uint32_t count;      /* entries that are in */
+    uint32_t occupied;   /* slots that are not EMPTY */
+    uint32_t slot_count; /* a power of two */
+    uint32_t used, size; /* of bytes */
+    uint32_t *slots;     /* offset of the entry in bytes, plus 1 */
+    char *bytes;         /* entries: uint32 key length, uint32 value length, key, NUL, value */
+};
+
+struct guard_shard_map {
+    atomic_uint references;
+    struct guard_siphash_key hash_key;
+    size_t count;
+    struct shard *shards[SHARDS]; /* NULL: nothing in it */
+};
+
+struct guard_shard_builder {
+    struct guard_shard_map *map;
+    uint8_t owned[SHARDS / 8]; /* shards no finished map refers to: these may be changed */
+};
+
+static void shard_unref(struct shard *shard)
+{
+    if (!shard || atomic_fetch_sub_explicit(&shard->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (shard->bytes)
+        guard_wipe(shard->bytes, shard->used);
+    free(shard->bytes);
+    free(shard->slots);
+    free(shard);
+}
+
+static struct shard *shard_new(uint32_t slot_count, uint32_t size)
+{
+    struct shard *shard = calloc(1, sizeof *shard);
+    if (!shard)
+        return NULL;
+    atomic_init(&shard->references, 1);
+    shard->slot_count = slot_count;
+    shard->size = size;
+    shard->slots = calloc(slot_count, sizeof *shard->slots);
+    shard->bytes = malloc(size ? size : 1);
+    if (!shard->slots || !shard->bytes) {
+        shard_unref(shard);
+        return NULL;
+    }
+    return shard;
+}
+
+static void entry_at(const struct shard *shard, uint32_t offset, struct guard_shard_entry *entry)
+{
+    const char *at = shard->bytes + offset;
+    memcpy(&entry->key_length, at, 4);
+    memcpy(&entry->value_length, at + 4, 4);
+    entry->key = at + 8;
+    entry->value = at + 8 + entry->key_length + 1;
+}
+
+/* The slot that holds key, or the one where its probe ends (EMPTY). */
+static uint32_t probe(const struct shard *shard, uint64_t hash, const char *key, size_t length)
+{
+    uint32_t mask = shard->slot_count - 1, slot = (uint32_t)hash & mask;
+    for (; shard->slots[slot] != EMPTY; slot = (slot + 1) & mask) {
+        struct guard_shard_entry entry;
+        if (shard->slots[slot] == REMOVED)
+            continue;
+        entry_at(shard, shard->slots[slot] - 1, &entry);
+        if (entry.key_length == length && memcmp(entry.key, key, length) == 0)
+            break;
+    }
+    return slot;
+}
+
+/* key is not in the shard, and there is room. */
+static void shard_append(struct shard *shard, uint64_t hash, const struct guard_shard_entry *entry)
+{
+    char *at = shard->bytes + shard->used;
+    uint32_t slot = probe(shard, hash, entry->key, entry->key_length);
+    memcpy(at, &entry->key_length, 4);
+    memcpy(at + 4, &entry->value_length, 4);
+    memcpy(at + 8, entry->key, entry->key_length);
+    at[8 + entry->key_length] = '\0';
+    if (entry->value_length)
+        memcpy(at + 8 + entry->key_length + 1, entry->value, entry->value_length);
+    shard->slots[slot] = shard->used + 1;
+    shard->used += 8 + entry->key_length + 1 + entry->value_length;
+    shard->occupied++;
+    shard->count++;
+}
+
+/* Slots for count entries at a load of at most 3/4. */
+static uint32_t slots_for(uint32_t count)
+{
+    uint32_t slots = 4;
+    while (slots / 4 * 3 < count)
+        slots *= 2;
+    return slots;
+}
+
+static uint32_t live_bytes(const struct shard *shard)
+{
+    uint32_t bytes = 0;
+    for (uint32_t s = 0; s < shard->slot_count; s++) {
+        struct guard_shard_entry entry;
+        if (shard->slots[s] == EMPTY || shard->slots[s] == REMOVED)
+            continue;
+        entry_at(shard, shard->slots[s] - 1, &entry);
+        bytes += 8 + entry.key_length + 1 + entry.value_length;
+    }
+    return bytes;
+}
+
+/* A copy without holes, with room for more entries and extra bytes. NULL: out of memory. */
+static struct shard *shard_repack(const struct shard *from, const struct guard_siphash_key *key, uint32_t more,
+                                  uint32_t extra)
+{
+    struct shard *to = shard_new(slots_for((from ? from->count : 0) + more), (from ? live_bytes(from) : 0) + extra);
+    for (uint32_t s = 0; to && from && s < from->slot_count; s++) {
+        struct guard_shard_entry entry;
+        if (from->slots[s] == EMPTY || from->slots[s] == REMOVED)
+            continue;
+        entry_at(from, from->slots[s] - 1, &entry);
+        shard_append(to, guard_siphash(key, entry.key, entry.key_length), &entry);
+    }
+    return to;
+}
+
+static struct guard_shard_map *map_new(const struct guard_shard_map *base)
+{
+    struct guard_shard_map *map = calloc(1, sizeof *map);
+    if (!map)
+        return NULL;
+    map->hash_key = base ? base->hash_key : guard_siphash_random_key();
+    atomic_init(&map->references, 1);
+    for (size_t i = 0; base && i < SHARDS; i++) {
+        map->shards[i] = base->shards[i];
+        if (map->shards[i])
+            atomic_fetch_add_explicit(&map->shards[i]->references, 1, memory_order_relaxed);
+    }
+    map->count = base ? base->count : 0;
+    return map;
+}
+
+struct guard_shard_map *guard_shard_map_ref(struct guard_shard_map *map)
+{
+    atomic_fetch_add_explicit(&map->references, 1, memory_order_relaxed);
+    return map;
+}
+
+void guard_shard_map_unref(struct guard_shard_map **map)
+{
+    struct guard_shard_map *old = *map;
+    *map = NULL;
+    if (!old || atomic_fetch_sub_explicit(&old->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < SHARDS; i++)
+        shard_unref(old->shards[i]);
+    free(old);
+}
+
+bool guard_shard_map_find(const struct guard_shard_map *map, const char *key, size_t length,
+                          struct guard_shard_entry *entry)
+{
+    if (!map)
+        return false;
+    uint64_t hash = guard_siphash(&map->hash_key, key, length);
+    const struct shard *shard = map->shards[hash >> SHARD_SHIFT];
+    if (!shard)
+        return false;
+    uint32_t slot = probe(shard, hash, key, length);
+    if (shard->slots[slot] == EMPTY)
+        return false;
+    entry_at(shard, shard->slots[slot] - 1, entry);
+    return true;
+}
+
+size_t guard_shard_map_count(const struct guard_shard_map *map)
+{
+    return map ? map->count : 0;
+}
+
+size_t guard_shard_map_memory(const struct guard_shard_map *map)
+{
+    size_t bytes = map ? sizeof *map : 0;
+    for (size_t i = 0; map && i < SHARDS; i++)
+        if (map->shards[i])
+            bytes += sizeof(struct shard) + map->shards[i]->size + map->shards[i]->slot_count * sizeof(uint32_t);
+    return bytes;
+}
+
+void guard_shard_map_each(const struct guard_shard_map *map,
+                          bool (*visit)(void *context, const struct guard_shard_entry *entry), void *context)
+{
+    for (size_t i = 0; map && i < SHARDS; i++) {
+        const struct shard *shard = map->shards[i];
+        for (uint32_t s = 0; shard && s < shard->slot_count; s++) {
+            struct guard_shard_entry entry;
+            if (shard->slots[s] == EMPTY || shard->slots[s] == REMOVED)
+                continue;
+            entry_at(shard, shard->slots[s] - 1, &entry);
+            if (!visit(context, &entry))
+                return;
+        }
+    }
+}
+
+struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map *base)
+{
+    struct guard_shard_builder *builder = calloc(1, sizeof *builder);
+    if (!builder)
+        return NULL;
+    builder->map = map_new(base);
+    if (!builder->map) {
+        free(builder);
+        return NULL;
+    }
+    return builder;
+}
+
+void guard_shard_builder_free(struct guard_shard_builder **builder)
+{
+    if (*builder)
+        guard_shard_map_unref(&(*builder)->map);
+    free(*builder);
+    *builder = NULL;
+}
+
+static bool is_owned(const struct guard_shard_builder *builder, size_t index)
+{
+    return builder->owned[index / 8] >> (index % 8) & 1;
+}
+
+static void adopt(struct guard_shard_builder *builder, size_t index, struct shard *shard)
+{
+    shard_unref(builder->map->shards[index]);
+    builder->map->shards[index] = shard;
+    builder->owned[index / 8] |= (uint8_t)(1 << (index % 8));
+}
+
+/* A shard of ours with room for one more entry of that many bytes. NULL: out of memory, nothing changed. */
+static struct shard *writable(struct guard_shard_builder *builder, size_t index, uint32_t bytes)
+{
+    struct shard *shard = builder->map->shards[index];
+    if (shard && is_owned(builder, index) && (shard->occupied + 1) <= shard->slot_count / 4 * 3 &&
+        shard->size - shard->used >= bytes)
+        return shard;
+    /* doubling when it grows again; the slack is given back by finish */
+    bool growing = shard && is_owned(builder, index);
+    uint32_t more = growing ? shard->count + 1 : 1;
+    uint32_t extra = growing ? (shard->used < SHARD_MAX / 2 ? shard->used : 0) + bytes : bytes;
+    struct shard *grown = shard_repack(shard, &builder->map->hash_key, more, extra);
+    if (grown)
+        adopt(builder, index, grown);
+    return grown;
+}
+
+int guard_shard_builder_put(struct guard_shard_builder *builder, const char *key, size_t key_length, const char *value,
+                            size_t value_length)
+{
+    uint64_t hash = guard_siphash(&builder->map->hash_key, key, key_length);
+    size_t index = hash >> SHARD_SHIFT;
+    const struct shard *now = builder->map->shards[index];
+    if (key_length > SHARD_MAX / 4 || value_length > SHARD_MAX / 4 ||
+        (now && now->used > SHARD_MAX - key_length - value_length - 16))
+        return GUARD_ERR_LIMIT;
+    uint32_t bytes = (uint32_t)(8 + key_length + 1 + value_length);
+    struct shard *shard = writable(builder, index, bytes);
+    if (!shard)
+        return GUARD_ERR_NOMEM;
+    uint32_t slot = probe(shard, hash, key, key_length);
+    if (shard->slots[slot] != EMPTY) { /* the old bytes stay as a hole until it is packed */
+        shard->slots[slot] = REMOVED;
+        shard->count--;
+        builder->map->count--;
+    }
+    struct guard_shard_entry entry = {key, value, (uint32_t)key_length, (uint32_t)value_length};
+    shard_append(shard, hash, &entry);
+    builder->map->count++;
+    return GUARD_OK;
+}
+
+int guard_shard_builder_remove(struct guard_shard_builder *builder, const char *key, size_t length)
+{
+    struct guard_shard_entry entry;
+    if (!guard_shard_map_find(builder->map, key, length, &entry))
+        return GUARD_ERR_NOT_FOUND;
+    uint64_t hash = guard_siphash(&builder->map->hash_key, key, length);
+    struct shard *shard = writable(builder, hash >> SHARD_SHIFT, 0);
+    if (!shard)
+        return GUARD_ERR_NOMEM;
+    shard->slots[probe(shard, hash, key, length)] = REMOVED;
+    shard->count--;
+    builder->map->count--;
+    return GUARD_OK;
+}
+
+bool guard_shard_builder_find(const struct guard_shard_builder *builder, const char *key, size_t length,
+                              struct guard_shard_entry *entry)
+{
+    return guard_shard_map_find(builder->map, key, length, entry);
+}
+
+struct guard_shard_map *guard_shard_builder_finish(struct guard_shard_builder **builder)
+{
+    struct guard_shard_builder *done = *builder;
+    struct guard_shard_map *map = NULL;
+    for (size_t i = 0; i < SHARDS; i++) {
+        if (!done->map->shards[i] || !is_owned(done, i))
+            continue;
+        struct shard *packed = NULL;
+        if (done->map->shards[i]->count) {
+            packed = shard_repack(done->map->shards[i], &done->map->hash_key, 0, 0);
+            if (!packed)
+                goto end;
+        }
+        shard_unref(done->map->shards[i]);
+        done->map->shards[i] = packed;
+    }
+    map = done->map;
+    done->map = NULL;
+end:
+    guard_shard_builder_free(builder);
+    return map;
+}

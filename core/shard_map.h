@@ -1,0 +1,52 @@
+/*
+ * An immutable map from octet strings to octet strings in 4,096 shards, shared by reference. A builder made from a map
+ * copies only the shards it changes; the rest is shared. Entries lie packed behind one another: 16 to 18 bytes on top
+ * of key and value. Hashing is keyed (SipHash), since strangers choose user names.
+ */
+#ifndef GUARD_CORE_SHARD_MAP_H
+#define GUARD_CORE_SHARD_MAP_H
+
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct guard_shard_map;
+
+struct guard_shard_entry {
+    const char *key; /* NUL behind key_length octets */
+    const char *value;
+    uint32_t key_length, value_length;
+};
+
+struct guard_shard_map *guard_shard_map_ref(struct guard_shard_map *map); /* returns map */
+void guard_shard_map_unref(struct guard_shard_map **map);                 /* the last one wipes and frees; sets NULL */
+
+/* Finds key; entry's pointers are good until the map is released. map may be NULL. No allocation. */
+bool guard_shard_map_find(const struct guard_shard_map *map, const char *key, size_t length,
+                          struct guard_shard_entry *entry);
+size_t guard_shard_map_count(const struct guard_shard_map *map);
+size_t guard_shard_map_memory(const struct guard_shard_map *map);
+/* Calls visit for each entry, in no order, until it returns false. */
+void guard_shard_map_each(const struct guard_shard_map *map,
+                          bool (*visit)(void *context, const struct guard_shard_entry *entry), void *context);
+
+struct guard_shard_builder;
+
+/* Starts with what base holds (NULL: nothing); base itself is never changed. NULL: out of memory. */
+struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map *base);
+void guard_shard_builder_free(struct guard_shard_builder **builder);
+/* GUARD_OK, GUARD_ERR_NOMEM, or GUARD_ERR_LIMIT (a shard would outgrow 2 GiB); unless GUARD_OK nothing is changed. */
+int guard_shard_builder_put(struct guard_shard_builder *builder, const char *key, size_t key_length, const char *value,
+                            size_t value_length);
+/* GUARD_OK, GUARD_ERR_NOT_FOUND, GUARD_ERR_NOMEM. */
+int guard_shard_builder_remove(struct guard_shard_builder *builder, const char *key, size_t length);
+/* entry is good until the builder is changed. */
+bool guard_shard_builder_find(const struct guard_shard_builder *builder, const char *key, size_t length,
+                              struct guard_shard_entry *entry);
+/* Packs and hands out the map; frees the builder and sets it to NULL. NULL: out of memory (the builder is freed as
+ * well). */
+struct guard_shard_map *guard_shard_builder_finish(struct guard_shard_builder **builder);
+
+#endif
