@@ -35,6 +35,7 @@
 #define AUTH_PASSWORD_MAX_LANES      16U      /* argon2id p */
 #define AUTH_PASSWORD_MAX_BCRYPT     14U      /* log2 of the rounds */
 #define AUTH_PASSWORD_MAX_STORED     1024U    /* octets of a stored string */
+#define AUTH_PASSWORD_MAX_LENGTH     65535U   /* octets of a password: as many as MQTT can carry */
 
 /* Far apart, so that no slip turns one into another; compare with AUTH_PASSWORD_MATCH explicitly. */
 enum auth_password_result {
@@ -71,8 +72,8 @@ bool auth_password_outdated(const char *stored);
 
 /*
  * An unknown user must cost what a known one costs. The decoy is a stored string with the kind and parameters of
- * `usual` (a stored hash of the policy; NULL, or one that cannot be used: the default of auth_password_make), but
- * random salt and key. Freed by the caller; NULL when out of memory.
+ * `usual` (a stored hash of the policy; NULL, or one that cannot be used: the default of auth_password_make), but a
+ * random key. Freed by the caller; NULL when out of memory.
  */
 char *auth_password_decoy(const char *usual);
 
