@@ -4,4 +4,6 @@
 
 #include "ctl/command.h"
 
+extern const struct ctl_command ctl_passwd;
+
 #endif

@@ -8,6 +8,7 @@
 
 /* In the order `guardctl help` shows them. */
 static const struct ctl_command *const commands[] = {
+    &ctl_passwd,
     NULL,
 };
 
