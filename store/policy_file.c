@@ -1,5 +1,6 @@
 #include "store/policy_file.h"
 
+#include "core/clients.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/nearest.h"
@@ -136,12 +137,12 @@ static void read_section(struct reader *r, size_t at)
     if (!section_kind(r, start, end - start))
         return;
     bool named = r->section == GUARD_SECTION_ROLE || r->section == GUARD_SECTION_CLIENT;
-    end = skip_space(r, end);
-    if (named &&
-        !read_name(r, &end, " \t]\"\\;", r->section == GUARD_SECTION_ROLE ? GUARD_POLICY_NAME_MAX : 65535, &r->name))
+    size_t name_at = end = skip_space(r, end);
+    size_t limit = r->section == GUARD_SECTION_ROLE ? GUARD_POLICY_NAME_MAX : GUARD_CLIENT_NAME_MAX;
+    if (named && !read_name(r, &end, " \t]\"\\;", limit, &r->name))
         return;
     if (strchr(r->name.data, ']')) {
-        complain(r, start, "a role's or client's name may not hold ']'");
+        complain(r, name_at, "a role's or client's name may not hold ']'");
         return;
     }
     end = skip_space(r, end);
