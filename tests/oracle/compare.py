@@ -50,27 +50,47 @@ def difference(query, expected, answer):
         return None if expected.allowed or reason == "topic_invalid" else f"reason {reason!r}, expected topic_invalid"
     if expected.coverage is None:
         return difference_of_names(query, expected, by, reason)
-    return difference_of_subscription(expected, by, reason)
+    return difference_of_subscription(query, expected, by, reason)
+
+
+CONDITION_REASONS = {
+    "qos": "qos_denied",
+    "retain": "retain_denied",
+    "size": "payload_too_large",
+    "payload": "payload_rejected",
+}
+
+
+def reasons_where_nothing_applies(query, expected):
+    reasons = {"acl_no_match"} | {CONDITION_REASONS[name] for name in expected.failed}
+    if "$" in query["topic"]:
+        reasons.add("sys_topic_denied")
+    return reasons
 
 
 def difference_of_names(query, expected, by, reason):
     default = ["default/" + query["action"]] if expected.allowed else []
     if not (set(by) <= set(expected.deciding) and by if expected.deciding else by == default):
         return f"by {by}, expected of {expected.deciding or default}"
-    if not expected.allowed and reason != ("acl_deny_rule" if expected.deciding else "acl_no_match"):
-        return f"reason {reason}, but the deciding rules are {expected.deciding}"
-    return None
-
-
-def difference_of_subscription(expected, by, reason):
     if expected.allowed:
-        strangers = {name for name in by if not name.startswith("default/")} - expected.allows
-        return f"by {by}: {strangers} let nothing of it through" if strangers else None
-    if set(by) - expected.denies:
-        return f"by {by}, but the denies that touch it are {expected.denies}"
-    if reason == "acl_deny_rule" and not by:
-        return "acl_deny_rule without a rule"
-    return None if reason in ("acl_deny_rule", "acl_no_match") else f"reason {reason}"
+        return None
+    reasons = {"acl_deny_rule"} if expected.deciding else reasons_where_nothing_applies(query, expected)
+    return None if reason in reasons else f"reason {reason}, expected of {reasons}"
+
+
+def difference_of_subscription(query, expected, by, reason):
+    if expected.allowed:
+        strangers = set(by) - expected.allows - {"default/subscribe-only", "default/mode"}
+        if strangers or not by:
+            return f"by {by}, but what lets some of it through is {expected.allows}"
+        return None
+    strangers = set(by) - expected.denies
+    if strangers or (reason == "acl_deny_rule") != bool(by):
+        return f"by {by} and reason {reason}, but the denies that touch it are {expected.denies}"
+    reasons = {"acl_deny_rule", "wildcard_denied"}
+    if expected.coverage == "none":
+        reasons = {"acl_deny_rule"} | reasons_where_nothing_applies(query, expected)
+    return None if reason in reasons else f"reason {reason}, expected of {reasons}"
 
 
 def minimise(text, query, differs):

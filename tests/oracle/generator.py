@@ -29,6 +29,16 @@ USERS = ["a", "b", "$s", "a/b", "+", "plant 1", ""]
 ACTIONS = ["publish", "subscribe", "receive", "subscribe-only", "all"]
 ADDRESSES = ["10.0.0.7", "10.1.2.3", "192.168.3.4", "::1", "2001:db8::5", "::ffff:10.0.0.9", "not an address"]
 NETWORKS = ["10.0.0.0/8", "10.0.0.7", "192.168.0.0/16", "::1/128", "2001:db8::/32"]
+TESTS = [
+    'cert.ou = "a"',
+    'jwt.sites has "b"',
+    "jwt.sites = a",
+    "anonymous",
+    'attr.zone = "a"',
+    'username = "b"',
+    "jwt.scope has gw",
+    'client_id has "plant 1"',
+]
 NOW = 1_800_000_000
 
 
@@ -91,7 +101,7 @@ def random_conditions(rng):
 
 
 def random_rule(rng, names):
-    actions = ",".join(rng.sample(ACTIONS, rng.choice([1, 1, 1, 2])))
+    actions = rng.choice([",", ",", ", "]).join(rng.sample(ACTIONS, rng.choice([1, 1, 1, 2])))
     if rng.random() < 0.1:
         actions = actions.upper()
     topic = random_rule_filter(rng, names)
@@ -119,11 +129,11 @@ def random_policy(rng):
             lines += [f"[client {user}]", f"roles = {random_grants(rng, rng.choice([1, 2]))}"]
             if rng.random() < 0.5:
                 lines.append(f"attr.zone = {rng.choice(['a', 'b', 'a/b', '$s'])}")
-    conditions = ['cert.ou = "a"', 'jwt.sites has "b"', "anonymous", 'attr.zone = "a"', 'username = "b"']
     if rng.random() < 0.6:
         lines.append("[assign]")
-        for i, condition in enumerate(rng.sample(conditions, 3)):
-            lines.append(f"assign{i} = {rng.choice(ROLES)}{rng.choice(['', ':1'])} when {condition}")
+        for i in range(rng.choice([1, 2, 3])):
+            tests = " and ".join(rng.sample(TESTS, rng.choice([1, 1, 1, 2])))
+            lines.append(f"assign{i} = {random_grants(rng, rng.choice([1, 1, 2]))} when {tests}")
     lines.append("[default]")
     if rng.random() < 0.3:
         lines.append(f"roles = {random_grants(rng, 1)}")
@@ -159,6 +169,8 @@ def random_subject(rng, names):
     for name in ("jwt.sites", "cert.san.dns"):
         if rng.random() < 0.7:
             attributes[name] = [random_value(rng, names) for _ in range(rng.choice([0, 1, 2, 3]))]
+    if rng.random() < 0.3:
+        attributes["jwt.scope"] = rng.choice(["gw", "read gw", "gateway", ["x", "a gw"]])
     if rng.random() < 0.6:
         attributes["jwt.place"] = rng.choice(["a", "b", "a/b", "b/a", "$s/a", "+", "a/#", ""])
     if attributes:

@@ -48,6 +48,7 @@ class Answer:
     deciding: list = None  # publish and receive: labels of the rules of the winning rank and effect, [] where the default decided
     allows: set = None  # subscriptions: labels of allow rules that let some topic of the filter through
     denies: set = None  # subscriptions: labels of deny rules that touch the filter
+    failed: set = None  # conditions that keep an allow rule from applying
     valid: bool = True
 
 
@@ -151,10 +152,15 @@ def bind_rule(rule, subject):
     return bound
 
 
-def holds(assignment, subject):
-    if not assignment.attribute:
+def holds(test, subject):
+    if not test.name:
         return subject.username is None
-    return assignment.value in values_of(subject, assignment.attribute)
+    values = values_of(subject, test.name)
+    if test.operator == "=":
+        return values == [test.value]
+    if test.name in ("jwt.scope", "jwt.scp"):  # RFC 6749 3.3: one string, words parted by blanks
+        return any(test.value == word for value in values for word in value.split(" "))
+    return test.value in values
 
 
 def bound_roles(policy, subject):
@@ -164,7 +170,9 @@ def bound_roles(policy, subject):
     grants = list(policy.default_roles)
     if subject.username in policy.clients:
         grants += policy.clients[subject.username]["roles"]
-    grants += [(a.role, a.priority) for a in policy.assignments if holds(a, subject)]
+    for assignment in policy.assignments:
+        if all(holds(test, subject) for test in assignment.tests):
+            grants += assignment.roles
     roles = {}
     for role, priority in grants:
         roles[role] = max(priority, roles.get(role, priority))
@@ -312,6 +320,18 @@ class Bound:
             if action in rule.actions and applies(rule, bound, self.subject, request, shared, self.now)
         ]
 
+    def failed_conditions(self, request):
+        """What is asked for at least once by an allow rule of this action and not so in the request."""
+        failed = set()
+        for _, rule, _ in self.rules:
+            c = rule.conditions
+            if rule.allow and QUERY_ACTIONS[request.action] in rule.actions:
+                failed |= {"qos"} if c.qos is not None and request.qos > c.qos else set()
+                failed |= {"retain"} if c.retain is False and request.retain else set()
+                failed |= {"size"} if c.size is not None and request.size > c.size else set()
+                failed |= {"payload"} if c.payload else set()
+        return failed
+
     def ask(self, request):
         if QUERY_ACTIONS[request.action] == SUBSCRIBE_PACKET:
             return self.subscribe(request)
@@ -320,7 +340,8 @@ class Bound:
         topic = request.topic.split("/")
         found = [(rank, rule) for rank, rule, bound in self.applicable(request) if matches(bound, topic)]
         if not found:
-            return Answer(QUERY_ACTIONS[request.action] in self.policy.default_allow, deciding=[])
+            allowed = QUERY_ACTIONS[request.action] in self.policy.default_allow
+            return Answer(allowed, deciding=[], failed=self.failed_conditions(request))
         top = max(rank for rank, _ in found)
         best = [rule for rank, rule in found if rank == top]
         allowed = all(rule.allow for rule in best)
@@ -346,6 +367,7 @@ class Bound:
             coverage=coverage,
             allows={rule.label for rule in touching if rule.allow},
             denies={rule.label for rule in touching if not rule.allow},
+            failed=self.failed_conditions(request),
         )
 
     @staticmethod

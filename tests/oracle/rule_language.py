@@ -157,14 +157,16 @@ def parse_condition(text, rule):
 
 def parse_rule(role, name, line):
     tokens = list(tokens_of(line))
-    if len(tokens) < 3 or tokens[0][0] not in ("allow", "deny"):
+    while len(tokens) > 2 and tokens[1][0].endswith(","):  # `publish, subscribe`
+        tokens[1:3] = [(tokens[1][0] + tokens[2][0], False)]
+    if len(tokens) < 3 or tokens[0][0].lower() not in ("allow", "deny"):
         raise PolicyError(f"expected: allow|deny action filter, not {line!r}")
     actions = set()
     for action in tokens[1][0].lower().split(","):
         if action not in ACTIONS:
             raise PolicyError(f"unknown action {action!r}")
         actions |= ACTIONS[action]
-    rule = Rule(role, name, tokens[0][0] == "allow", actions, parse_filter(tokens[2][0]))
+    rule = Rule(role, name, tokens[0][0].lower() == "allow", actions, parse_filter(tokens[2][0]))
     for condition, quoted in tokens[3:]:
         if quoted:
             raise PolicyError(f"unexpected quoted text {condition!r}")
@@ -201,23 +203,44 @@ def parse_names(text):
 
 
 @dataclass
+class Test:
+    """One part of an assignment's `when`: a fact has exactly this value ("="), or has it among others ("has")."""
+
+    name: str  # "" for `anonymous`
+    operator: str = ""
+    value: str = ""
+
+
+@dataclass
 class Assignment:
-    role: str
-    priority: int
-    attribute: str  # "" for `when anonymous`
-    value: str
+    roles: list  # of (name, binding priority)
+    tests: list  # all must hold
 
 
 def parse_assignment(line):
+    """`device:5, other when cert.ou = "sensors" and jwt.scope has gw`"""
     tokens = list(tokens_of(line))
-    if len(tokens) < 3 or tokens[1][0] != "when":
-        raise PolicyError(f"expected: role when condition, not {line!r}")
-    [(role, priority)] = parse_names(json.dumps(tokens[0][0]) if tokens[0][1] else tokens[0][0])
-    if [t for t, _ in tokens[2:]] == ["anonymous"]:
-        return Assignment(role, priority, "", "")
-    if len(tokens) != 5 or tokens[3][0] not in ("=", "has"):
-        raise PolicyError(f"expected: anonymous, or name = \"value\", or name has \"value\", not {line!r}")
-    return Assignment(role, priority, tokens[2][0], tokens[4][0])
+    texts = [text for text, _ in tokens]
+    if "when" not in texts:
+        raise PolicyError(f"expected: role when test, not {line!r}")
+    at = texts.index("when")
+    roles = parse_names(" ".join(json.dumps(t) if quoted else t for t, quoted in tokens[:at]))
+    tests, rest = [], texts[at + 1 :]
+    while rest:
+        if rest[0] == "anonymous":
+            tests.append(Test(""))
+            rest = rest[1:]
+        elif len(rest) >= 3 and rest[1] in ("=", "has"):
+            tests.append(Test(*rest[:3]))
+            rest = rest[3:]
+        else:
+            raise PolicyError(f"not a test: {rest}")
+        if rest and (rest[0] != "and" or len(rest) == 1):
+            raise PolicyError(f"expected `and`, not {rest}")
+        rest = rest[1:]
+    if not roles or not tests:
+        raise PolicyError(f"no role or no test in {line!r}")
+    return Assignment(roles, tests)
 
 
 @dataclass
@@ -261,7 +284,7 @@ def parse_policy(text):
     policy = Policy()
     section, name = None, None
     for raw in text.split("\n"):
-        line = raw.strip()
+        line = raw.strip(" \t\r")
         if not line or line[0] in ";#":
             continue
         if line.startswith("["):
