@@ -89,7 +89,7 @@ def test_no_machine_in_the_repository():
         if is_binary(path):
             continue
         for number, line in enumerate(read(path).splitlines(), 1):
-            if pattern.search(line):
+            if pattern.search(line) and "XXXXXX" not in line:  # a template of mkstemp
                 wrong.append(f"{path}:{number}: {line.strip()[:120]}")
     assert not wrong, "\n".join(wrong)
 
