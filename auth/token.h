@@ -72,7 +72,7 @@ struct auth_token_verifier;
 
 /*
  * *out holds one reference. GUARD_ERR_INVALID (err says which issuer and why): no issuer or more than AUTH_ISSUERS_MAX,
- * one without keys, two of one name, an algorithm list that none of its keys can do, a bad pattern or number.
+ * one without keys, two of one name, one for any iss among several, a bad pattern or number.
  */
 int auth_token_verifier_new(const struct auth_issuer *issuers, size_t count, struct auth_token_verifier **out,
                             struct guard_error *err);
@@ -125,7 +125,7 @@ enum guard_reason auth_token_verify(const struct auth_token_verifier *verifier,
 
 /*
  * Whether a password has the shape of a token: three non-empty parts of base64url characters with dots between, the
- * first of them beginning "ey" as every JSON object does. For the method chain; decides nothing about validity.
+ * first of them beginning as every JSON object does ("ey" or "ew"). For the method chain; says nothing about validity.
  */
 bool auth_token_looks_like(const char *password, size_t length);
 

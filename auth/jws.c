@@ -1,0 +1,100 @@
+#include "auth/jws.h"
+
+#include "core/json.h"
+#include "core/memory.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define HEADER_MAX   4096 /* octets, decoded */
+#define HEADER_DEPTH 16
+
+struct part {
+    const char *text;
+    size_t length;
+};
+
+/* Exactly three parts, none empty. */
+static bool split(const char *token, size_t length, struct part parts[3])
+{
+    const char *end = token + length;
+    for (int i = 0; i < 3; i++) {
+        const char *dot = memchr(token, '.', (size_t)(end - token));
+        if ((dot != NULL) != (i < 2))
+            return false;
+        parts[i] = (struct part){token, (size_t)((dot ? dot : end) - token)};
+        if (!parts[i].length)
+            return false;
+        token = dot ? dot + 1 : end;
+    }
+    return true;
+}
+
+/* Decodes behind what was decoded before. */
+static const unsigned char *decode(struct auth_jws *jws, struct part part, size_t *length)
+{
+    unsigned char *to = jws->decoded + jws->used;
+    ssize_t decoded = guard_base64url_decode(part.text, part.length, to);
+    /* a refused part has left octets behind, too: at most this many */
+    jws->used += decoded < 0 ? part.length / 4 * 3 : (size_t)decoded;
+    *length = decoded < 0 ? 0 : (size_t)decoded;
+    return decoded < 0 ? NULL : to;
+}
+
+/* A media type (RFC 7515 §4.1.9: without regard to case, "application/" may be left out). */
+static bool is_token_type(const char *type)
+{
+    if (strncasecmp(type, "application/", 12) == 0)
+        type += 12;
+    return strcasecmp(type, "JWT") == 0 || strcasecmp(type, "at+jwt") == 0; /* RFC 7519 §5.1, RFC 9068 §2.1 */
+}
+
+/* Members that would change what the token means. Those that are ignored carry keys, or say where keys are. */
+static bool header_is_plain(const struct guard_json *header)
+{
+    const struct guard_json *b64 = guard_json_get(header, "b64"), *typ = guard_json_get(header, "typ");
+    if (guard_json_get(header, "crit") || guard_json_get(header, "enc") || (b64 && !guard_json_true(b64)))
+        return false;
+    return !typ || (guard_json_string(typ) && is_token_type(guard_json_string(typ)));
+}
+
+static enum guard_reason read_header(struct auth_jws *jws, const char *text, size_t length, uint32_t allowed)
+{
+    if (length > HEADER_MAX || guard_json_parse(text, length, HEADER_DEPTH, &jws->header, NULL) != GUARD_OK)
+        return GUARD_REASON_JWT_MALFORMED;
+    const char *name = guard_json_string(guard_json_get(jws->header, "alg"));
+    if (!name)
+        return GUARD_REASON_JWT_MALFORMED;
+    int algorithm = auth_algorithm_parse(name, strlen(name));
+    if (algorithm < 0 || !(allowed & AUTH_ALGORITHM_BIT(algorithm)))
+        return GUARD_REASON_JWT_ALG_NOT_ALLOWED;
+    jws->algorithm = (enum auth_algorithm)algorithm;
+    const struct guard_json *kid = guard_json_get(jws->header, "kid");
+    jws->kid = guard_json_string(kid);
+    return (kid && !jws->kid) || !header_is_plain(jws->header) ? GUARD_REASON_JWT_MALFORMED : GUARD_REASON_NONE;
+}
+
+enum guard_reason auth_jws_parse(const char *token, size_t length, uint32_t allowed, struct auth_jws *jws)
+{
+    struct part parts[3];
+    size_t header_length;
+    jws->header = NULL;
+    jws->used = 0;
+    if (length > AUTH_TOKEN_MAX_SIZE || !split(token, length, parts))
+        return GUARD_REASON_JWT_MALFORMED;
+    const unsigned char *header = decode(jws, parts[0], &header_length);
+    const unsigned char *payload = header ? decode(jws, parts[1], &jws->payload_length) : NULL;
+    jws->signature = payload ? decode(jws, parts[2], &jws->signature_length) : NULL;
+    if (!jws->signature)
+        return GUARD_REASON_JWT_MALFORMED;
+    jws->payload = (const char *)payload;
+    jws->signing_input = token;
+    jws->signing_length = parts[0].length + 1 + parts[1].length;
+    return read_header(jws, (const char *)header, header_length, allowed);
+}
+
+void auth_jws_clear(struct auth_jws *jws)
+{
+    guard_json_free(&jws->header);
+    guard_wipe(jws->decoded, jws->used < sizeof jws->decoded ? jws->used : sizeof jws->decoded);
+}
