@@ -36,20 +36,6 @@ int guard_json_parse(const char *text, size_t length, unsigned max_depth, struct
                      struct guard_error *err);
 void guard_json_free(struct guard_json **document);
 
-/*
- * The same for texts whose strings carry octets that text cannot hold, e.g. a token exactly as a client sent it: the
- * escape \u0000 is allowed, and so is a lone surrogate, which becomes U+FFFD. Inside the document U+0000 is stood for by
- * a non-character that text does not use; *stand_in is told which (0: there was no U+0000). guard_json_octets gives the
- * octets back. GUARD_ERR_INVALID also when text uses every one of the 32 non-characters U+FDD0..U+FDEF.
- */
-int guard_json_parse_octets(const char *text, size_t length, unsigned max_depth, struct guard_json **out,
-                            uint32_t *stand_in, struct guard_error *err);
-/*
- * The octets of a string of such a document: a copy of *length octets and a NUL behind them, freed by guard_free_secret.
- * NULL if value is no string, or out of memory.
- */
-char *guard_json_octets(const struct guard_json *value, uint32_t stand_in, size_t *length);
-
 /* All accessors take NULL for "not there" and then answer like for a value of another type. */
 enum guard_json_type guard_json_type(const struct guard_json *value); /* NULL -> GUARD_JSON_NULL */
 bool guard_json_is(const struct guard_json *value, enum guard_json_type type); /* NULL -> false */
