@@ -1,0 +1,372 @@
+#include "plugin/access.h"
+
+#include "acl/acl.h"
+#include "audit/audit.h"
+#include "core/clock.h"
+#include "plugin/admission.h"
+#include "plugin/broker.h"
+#include "plugin/http_api.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_source.h"
+#include "plugin/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RULE_NAME_SIZE 256
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct check {
+    struct guard_plugin *plugin;
+    struct guard_session *session;
+    const struct mosquitto_evt_acl_check *event;
+    struct acl_decision decision;
+};
+
+/* ---- audit ---- */
+
+static struct audit_text rule_of(const struct check *check, char buffer[RULE_NAME_SIZE])
+{
+    if (!check->decision.rule)
+        return (struct audit_text){0};
+    return audit_text(acl_rule_name(check->plugin->policy->acl, check->session->subject, check->decision.rule, buffer,
+                                    RULE_NAME_SIZE));
+}
+
+static struct audit_message message_of(const struct check *check, struct audit_text rule)
+{
+    const struct mosquitto_evt_acl_check *event = check->event;
+    return (struct audit_message){
+        .topic = audit_text(event->topic),
+        .rule_id = rule,
+        .payload_bytes = event->payloadlen,
+        .reason = check->decision.reason,
+        .qos = event->qos > 2 ? 2 : event->qos,
+        .retain = event->retain,
+    };
+}
+
+static void audit_write_denied(struct check *check, bool will)
+{
+    char name[RULE_NAME_SIZE];
+    struct audit_message message = message_of(check, rule_of(check, name));
+    message.will = will;
+    audit_push_publish(check->plugin->audit, check->session->peer, &message);
+}
+
+static void audit_delivery(struct check *check)
+{
+    char name[RULE_NAME_SIZE];
+    struct audit_message message = message_of(check, rule_of(check, name));
+    audit_push_deliver(check->plugin->audit, check->session->peer, &message);
+}
+
+static void audit_subscription(struct check *check)
+{
+    char name[RULE_NAME_SIZE];
+    struct audit_subscription event = {
+        .filter = audit_text(check->event->topic),
+        .rule_id = rule_of(check, name),
+        .reason = check->decision.reason,
+        .qos = check->event->qos > 2 ? 2 : check->event->qos,
+    };
+    if (check->event->access == MOSQ_ACL_UNSUBSCRIBE)
+        audit_push_unsubscribe(check->plugin->audit, check->session->peer, &event);
+    else
+        audit_push_subscribe(check->plugin->audit, check->session->peer, &event);
+}
+
+/* Keeps what MESSAGE will not tell: the rule; and what is needed should there be no MESSAGE. */
+static void keep_pending(struct check *check)
+{
+    struct guard_pending_publish *pending = &check->plugin->pending;
+    const struct mosquitto_evt_acl_check *event = check->event;
+    size_t length = strlen(event->topic);
+    if (length + 1 > pending->topic_capacity) {
+        char *grown = realloc(pending->topic, length + 64);
+        if (!grown) {
+            pending->session = NULL;
+            return;
+        }
+        pending->topic = grown;
+        pending->topic_capacity = length + 64;
+    }
+    memcpy(pending->topic, event->topic, length + 1);
+    pending->topic_length = length;
+    pending->rule = check->decision.rule;
+    pending->payload_bytes = event->payloadlen;
+    pending->qos = event->qos > 2 ? 2 : event->qos;
+    pending->retain = event->retain;
+    pending->session = check->session;
+}
+
+static void audit_pending(struct guard_plugin *plugin, bool will)
+{
+    struct guard_pending_publish *pending = &plugin->pending;
+    struct guard_session *session = pending->session;
+    char name[RULE_NAME_SIZE] = "";
+    if (pending->rule)
+        acl_rule_name(plugin->policy->acl, session->subject, pending->rule, name, sizeof name);
+    struct audit_message message = {
+        .topic = {pending->topic, pending->topic_length},
+        .rule_id = {name[0] ? name : NULL, name[0] ? strlen(name) : 0},
+        .payload_bytes = pending->payload_bytes,
+        .qos = pending->qos,
+        .retain = pending->retain,
+        .will = will,
+    };
+    pending->session = NULL;
+    audit_push_publish(plugin->audit, session->peer, &message);
+}
+
+void guard_settle_pending(struct guard_plugin *plugin, const struct guard_session *ending)
+{
+    if (!plugin->pending.session)
+        return;
+    if (plugin->pending.session == ending)
+        audit_pending(plugin, true);
+    plugin->pending.session = NULL;
+}
+
+/* ---- decision ---- */
+
+static enum guard_reason ended_reason(const struct guard_session *session)
+{
+    switch (session->kick_reason) {
+    case GUARD_REASON_NONE:
+    case GUARD_REASON_TOKEN_EXPIRED:
+        return GUARD_REASON_TOKEN_EXPIRED;
+    case GUARD_REASON_TOKEN_REVOKED:
+        return GUARD_REASON_TOKEN_REVOKED;
+    default:
+        return GUARD_REASON_ACL_NO_MATCH;
+    }
+}
+
+static bool refuse(struct check *check, enum guard_reason reason)
+{
+    check->decision = (struct acl_decision){.verdict = ACL_DENY, .reason = reason};
+    return false;
+}
+
+static void warn_capped(struct check *check)
+{
+    if (check->plugin->warned_capped)
+        return;
+    check->plugin->warned_capped = true;
+    guard_log(&check->plugin->log, GUARD_LOG_ERROR,
+              "a check of client '%.128s' was given up because the rules it holds take too many steps: it is denied. "
+              "`guardctl lint` names such rules",
+              check->session->client_id);
+}
+
+/* The session has ended, or has nothing it is bound to. */
+static bool __attribute__((noinline)) decide_unusual(struct check *check)
+{
+    struct guard_session *session = check->session;
+    struct guard_plugin *plugin = check->plugin;
+    if (session->state == SESSION_WAITING)
+        return refuse(check, GUARD_REASON_INTERNAL_ERROR);
+    bool last_will =
+        session->state == SESSION_OFFLINE && session->will_after_kick && check->event->access == MOSQ_ACL_WRITE;
+    if (plugin->now >= session->ends_at && !last_will)
+        return refuse(check, ended_reason(session));
+    guard_rebind(plugin, session);
+    return session->subject ? true : refuse(check, GUARD_REASON_INTERNAL_ERROR);
+}
+
+static inline bool decide(struct check *check, enum acl_action action)
+{
+    struct guard_plugin *plugin = check->plugin;
+    struct guard_session *session = check->session;
+    const struct mosquitto_evt_acl_check *event = check->event;
+    if (unlikely(plugin->now >= session->ends_at || !session->subject) && !decide_unusual(check))
+        return false;
+    struct acl_request request = {
+        .action = action,
+        .qos = event->qos,
+        .retain = event->retain,
+        .topic = event->topic,
+        .payload = event->payload ? event->payload : "",
+        .payload_length = event->payloadlen,
+        .now = plugin->now,
+    };
+    acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &check->decision);
+    if (unlikely(check->decision.flags)) {
+        if (check->decision.flags & ACL_CAPPED)
+            warn_capped(check);
+        if (check->decision.flags & ACL_STALE) {
+            guard_rebind(plugin, session);
+            if (!session->subject)
+                return refuse(check, GUARD_REASON_INTERNAL_ERROR);
+            acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &check->decision);
+        }
+    }
+    return check->decision.verdict == ACL_ALLOW;
+}
+
+/* ---- the four kinds of access ---- */
+
+static bool on_write(struct check *check)
+{
+    struct guard_plugin *plugin = check->plugin;
+    bool will = check->session->state == SESSION_OFFLINE;
+    plugin->now = guard_plugin_now();
+    bool allowed = decide(check, ACL_PUBLISH);
+    if (allowed && plugin->audit && unlikely(!audit_accepting(plugin->audit)))
+        allowed = refuse(check, GUARD_REASON_RATE_LIMITED);
+    if (!allowed) {
+        check->session->messages_denied++;
+        if (plugin->audit)
+            audit_write_denied(check, will);
+        return false;
+    }
+    check->session->messages_in += !will;
+    if (plugin->audit_publishes) {
+        keep_pending(check);
+        if (will || strncmp(check->event->topic, "$CONTROL/", 9) == 0)
+            if (plugin->pending.session)
+                audit_pending(plugin, will);
+    }
+    return true;
+}
+
+/* Judged when the client comes back: then the broker asks again for each message that waits, with who it is by then. */
+static bool is_restored(const struct mosquitto *client)
+{
+    return !mosquitto_client_address(client) && mosquitto_client_protocol_version(client) == 0;
+}
+
+static bool on_read(struct check *check)
+{
+    struct guard_plugin *plugin = check->plugin;
+    bool allowed = decide(check, ACL_RECEIVE);
+    if (unlikely(!allowed) && check->session->state == SESSION_DERIVED && is_restored(check->event->client))
+        return true;
+    if (plugin->audit && (unlikely(!allowed) || plugin->audit_deliveries))
+        audit_delivery(check);
+    return allowed;
+}
+
+static bool on_subscribe(struct check *check)
+{
+    struct guard_plugin *plugin = check->plugin;
+    plugin->now = guard_plugin_now();
+    bool allowed = decide(check, ACL_SUBSCRIBE);
+    if (plugin->audit && !plugin->kicking)
+        audit_subscription(check);
+    return allowed;
+}
+
+static bool on_unsubscribe(struct check *check)
+{
+    check->decision = (struct acl_decision){.verdict = ACL_ALLOW};
+    if (check->plugin->audit)
+        audit_subscription(check);
+    return true;
+}
+
+/*
+ * check_retain_source: a struct on the broker's stack with the name and id of whoever published a retained message
+ * once. Judged with what is known of that client; a refusal concerns the delivery.
+ */
+static bool on_retained_source(struct check *check)
+{
+    struct guard_plugin *plugin = check->plugin;
+    struct mosquitto *client = check->event->client;
+    const char *id = mosquitto_client_id(client), *name = mosquitto_client_username(client);
+    struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
+    bool same = known && known->subject &&
+                (name && known->username ? strcmp(name, known->username) == 0 : name == known->username);
+    check->session = same ? known : guard_derive(plugin, client);
+    if (!check->session)
+        return false;
+    int64_t end = check->session->ends_at;
+    check->session->ends_at =
+        GUARD_NEVER; /* it was entitled when it published; what counts is what the policy says now */
+    bool allowed = decide(check, ACL_PUBLISH);
+    check->session->ends_at = end;
+    if (!allowed && plugin->audit)
+        audit_delivery(check);
+    if (!same)
+        guard_sessions_remove(plugin->sessions, client); /* the stack is about to be something else */
+    return allowed;
+}
+
+static void warn_bypass(struct guard_plugin *plugin, const struct mosquitto *client)
+{
+    if (plugin->warned_bypass || is_restored(client))
+        return;
+    plugin->warned_bypass = true;
+    guard_log(
+        &plugin->log, GUARD_LOG_WARNING,
+        "client '%.128s' did not come in through this plugin (use_identity_as_username, use_subject_as_username, or a "
+        "plugin before it): it has the rights of its user name. This is said once",
+        mosquitto_client_id(client));
+}
+
+static bool __attribute__((noinline)) find_unusual(struct check *check)
+{
+    struct mosquitto *client = check->event->client;
+    if (!mosquitto_client_id(client))
+        return false;
+    warn_bypass(check->plugin, client);
+    check->session = guard_derive(check->plugin, client);
+    return check->session != NULL;
+}
+
+static bool check_access(struct check *check)
+{
+    struct guard_plugin *plugin = check->plugin;
+    const struct mosquitto_evt_acl_check *event = check->event;
+    check->session = guard_sessions_find(plugin->sessions, event->client);
+    if (event->access == MOSQ_ACL_READ) {
+        if (unlikely(!check->session) && !find_unusual(check))
+            return false;
+        return on_read(check);
+    }
+    if (unlikely(plugin->pending.session != NULL))
+        plugin->pending.session = NULL; /* there was no MESSAGE: a re-check */
+    if (unlikely(!check->session)) {
+        if (event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client))
+            return on_retained_source(check);
+        if (!find_unusual(check))
+            return false;
+    }
+    switch (event->access) {
+    case MOSQ_ACL_WRITE:
+        return on_write(check);
+    case MOSQ_ACL_SUBSCRIBE:
+        return on_subscribe(check);
+    case MOSQ_ACL_UNSUBSCRIBE:
+        return on_unsubscribe(check);
+    default:
+        return false;
+    }
+}
+
+int guard_on_acl_check(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    (void)event;
+    if (unlikely(plugin->has_http_api) && !pthread_equal(pthread_self(), plugin->broker_thread))
+        return guard_http_api_access(plugin, event_data);
+    struct check check = {.plugin = plugin, .event = event_data};
+    if (unlikely(!plugin->ticks) && check.event->access != MOSQ_ACL_READ)
+        guard_plugin_without_tick(plugin);
+    return check_access(&check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+int guard_on_message(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    const struct mosquitto_evt_message *message = event_data;
+    (void)event;
+    if (plugin->pending.session && plugin->pending.session->client == message->client)
+        audit_pending(plugin, false);
+    plugin->pending.session = NULL;
+    return MOSQ_ERR_SUCCESS;
+}

@@ -1,0 +1,23 @@
+/* ACL_CHECK: session, verdict, audit. Never returns anything to the broker but "allowed" and "denied". */
+#ifndef GUARD_PLUGIN_ACCESS_H
+#define GUARD_PLUGIN_ACCESS_H
+
+#include <stdbool.h>
+
+struct guard_plugin;
+struct guard_session;
+struct mosquitto;
+
+/* Callback of MOSQ_EVT_ACL_CHECK. */
+int guard_on_acl_check(int event, void *event_data, void *userdata);
+
+/* Callback of MOSQ_EVT_MESSAGE: an accepted WRITE was a publish. Registered only if allowed publishes are audited. */
+int guard_on_message(int event, void *event_data, void *userdata);
+
+/*
+ * An accepted WRITE without MESSAGE: at the next event of the same client that is its end, it was the will (a
+ * takeover); else it was a re-check, and nothing is written.
+ */
+void guard_settle_pending(struct guard_plugin *plugin, const struct guard_session *ending);
+
+#endif

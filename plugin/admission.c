@@ -1,0 +1,451 @@
+#include "plugin/admission.h"
+
+#include "acl/acl.h"
+#include "audit/audit.h"
+#include "core/clients.h"
+#include "core/clock.h"
+#include "core/revocations.h"
+#include "plugin/broker.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_ROLES_MAX      256
+#define RECORD_ATTRIBUTES_MAX 256
+
+/* The lists of a client record in the shape acl/ takes; everything points into the record. */
+struct record_lists {
+    struct guard_role_grant roles[RECORD_ROLES_MAX];
+    size_t role_count;
+    struct guard_attribute attributes[RECORD_ATTRIBUTES_MAX];
+    char *values[RECORD_ATTRIBUTES_MAX];
+    char names[RECORD_ATTRIBUTES_MAX][64];
+    size_t attribute_count;
+};
+
+static char *unconst(const char *text)
+{
+    union {
+        const char *from;
+        char *to;
+    } u = {text}; /* acl/ only reads them */
+    return u.to;
+}
+
+static void list_record(const struct guard_client_view *record, struct record_lists *lists)
+{
+    const char *cursor = NULL, *name, *value;
+    int32_t priority;
+    while (lists->role_count < RECORD_ROLES_MAX && guard_client_next_role(record, &cursor, &name, &priority))
+        lists->roles[lists->role_count++] = (struct guard_role_grant){unconst(name), priority};
+    cursor = NULL;
+    while (lists->attribute_count < RECORD_ATTRIBUTES_MAX &&
+           guard_client_next_attribute(record, &cursor, &name, &value)) {
+        size_t i = lists->attribute_count++;
+        snprintf(lists->names[i], sizeof lists->names[i], "attr.%s", name);
+        lists->values[i] = unconst(value);
+        lists->attributes[i] = (struct guard_attribute){lists->names[i], &lists->values[i], 1};
+    }
+}
+
+int guard_bind(const struct guard_policy_set *policy, const struct guard_identity *identity, const char *client_id,
+               const char *address, struct acl_subject **out, struct guard_error *err)
+{
+    struct record_lists *lists = calloc(1, sizeof *lists);
+    struct guard_client_view record;
+    if (!lists)
+        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    if (identity->username &&
+        guard_clients_find(policy->clients, identity->username, strlen(identity->username), &record))
+        list_record(&record, lists);
+    struct acl_bind bind = {
+        .username = identity->username,
+        .client_id = client_id,
+        .address = address,
+        .identity = identity,
+        .record_roles = lists->roles,
+        .record_role_count = lists->role_count,
+        .record_attributes = lists->attributes,
+        .record_attribute_count = lists->attribute_count,
+    };
+    int rc = acl_subject_bind(policy->acl, &bind, out, err);
+    free(lists);
+    return rc;
+}
+
+/* ---- the checks of an admission ---- */
+
+static enum guard_reason check_record(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    struct guard_client_view record;
+    const char *username = login->identity->username;
+    if (!username || !guard_clients_find(plugin->policy->clients, username, strlen(username), &record))
+        return GUARD_REASON_NONE;
+    if (record.disabled)
+        return GUARD_REASON_USER_DISABLED;
+    if (!guard_client_allows_id(&record, login->client_id, strlen(login->client_id)))
+        return GUARD_REASON_CLIENT_ID_MISMATCH;
+    return GUARD_REASON_NONE;
+}
+
+static bool banned(const struct guard_plugin *plugin, enum guard_revocation_kind kind, const char *name)
+{
+    return name && guard_revocations_find(plugin->revocations, kind, name, strlen(name));
+}
+
+static enum guard_reason check_bans(const struct guard_plugin *plugin, const char *address, const char *client_id,
+                                    const char *username)
+{
+    if (!plugin->revocations)
+        return GUARD_REASON_NONE;
+    if (banned(plugin, GUARD_BANNED_ADDRESS, address))
+        return GUARD_REASON_IP_BLOCKED;
+    if (banned(plugin, GUARD_BANNED_CLIENT, client_id) || banned(plugin, GUARD_BANNED_USER, username))
+        return GUARD_REASON_USER_DISABLED;
+    return GUARD_REASON_NONE;
+}
+
+static bool is_connected(const struct guard_session *session)
+{
+    return session->state == SESSION_ONLINE || session->state == SESSION_PENDING;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* The broker lets any authenticated client take over any client id; here it must be the same user. */
+static enum guard_reason check_takeover(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    const struct guard_session *owner = guard_sessions_by_id(plugin->sessions, login->client_id);
+    if (!owner || owner->client == login->client || !is_connected(owner) ||
+        plugin->options.client_takeover == GUARD_TAKEOVER_ANY)
+        return GUARD_REASON_NONE;
+    return same_name(owner->identity->username, login->identity->username) ? GUARD_REASON_NONE
+                                                                           : GUARD_REASON_CLIENT_ID_MISMATCH;
+}
+
+/* Anonymous clients come in only where an assignment (or default role) gives them a role. */
+static enum guard_reason check_rights(struct guard_plugin *plugin, struct guard_login *login,
+                                      const struct acl_subject *subject)
+{
+    if (login->method == GUARD_AUTH_ANONYMOUS && acl_subject_role_count(subject) == 0)
+        return plugin->way_count == 1 && plugin->ways[0] == WAY_CERTIFICATE ? GUARD_REASON_CERT_MISSING
+                                                                            : GUARD_REASON_ANONYMOUS_DENIED;
+    const char *unbindable = acl_subject_unbindable(plugin->policy->acl, subject);
+    if (!unbindable || (login->method == GUARD_AUTH_ANONYMOUS && strcmp(unbindable, "username") == 0))
+        return GUARD_REASON_NONE;
+    snprintf(login->why, sizeof login->why, "${%.100s} has no value that can stand in a topic level", unbindable);
+    if (plugin->options.identity_check == GUARD_IDENTITY_REJECT)
+        return GUARD_REASON_CLIENT_ID_INVALID;
+    guard_log(&plugin->log, GUARD_LOG_WARNING, "client '%.128s': %s; rules with it do not apply", login->client_id,
+              login->why);
+    return GUARD_REASON_NONE;
+}
+
+static enum guard_reason judge(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject **subject)
+{
+    struct guard_error err;
+    enum guard_reason reason = check_bans(plugin, login->address, login->client_id, login->identity->username);
+    if (reason == GUARD_REASON_NONE)
+        reason = check_record(plugin, login);
+    if (reason == GUARD_REASON_NONE)
+        reason = check_takeover(plugin, login);
+    if (reason != GUARD_REASON_NONE)
+        return reason;
+    if (guard_bind(plugin->policy, login->identity, login->client_id, login->address, subject, &err) != GUARD_OK) {
+        snprintf(login->why, sizeof login->why, "%.200s", err.text);
+        return err.code == GUARD_ERR_NOMEM ? GUARD_REASON_INTERNAL_ERROR : GUARD_REASON_JWT_MISSING_CLAIM;
+    }
+    reason = check_rights(plugin, login, *subject);
+    if (reason == GUARD_REASON_NONE && plugin->audit && !audit_accepting(plugin->audit))
+        reason = GUARD_REASON_QUOTA_EXCEEDED;
+    return reason;
+}
+
+/* ---- audit ---- */
+
+static struct audit_peer *make_peer(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
+                                    uint64_t connection)
+{
+    int port = guard_broker_port(login->client);
+    int version = mosquitto_client_protocol_version(login->client);
+    struct audit_peer_info info = {
+        .address = login->address,
+        .username = username,
+        .client_id = login->client_id,
+        .connection = connection,
+        .listener_port = (uint16_t)(port > 0 && port < 65536 ? port : 0),
+        .transport = login->address && login->address[0] == '/' ? AUDIT_TRANSPORT_UNIX : AUDIT_TRANSPORT_TCP,
+        .websocket = mosquitto_client_protocol(login->client) == mp_websockets,
+        .protocol_version = version > 0 ? (unsigned)version : 0,
+    };
+    return audit_peer_new(plugin->audit, &info);
+}
+
+static struct audit_connect connect_event(const struct guard_login *login, const struct guard_identity *identity)
+{
+    return (struct audit_connect){
+        .method = login->method,
+        .identity = identity,
+        .duration_ns = (uint64_t)(guard_clock_monotonic_ns() - login->started_ns),
+        .keep_alive = mosquitto_client_keepalive(login->client),
+        .clean_start = (signed char)mosquitto_client_clean_session(login->client),
+        .tls = login->certificate ? 1 : -1,
+        .cached = login->cached,
+    };
+}
+
+static void log_refusal(struct guard_plugin *plugin, const struct guard_login *login)
+{
+    const char *sentence = guard_reason_sentence(login->reason);
+    guard_log(&plugin->log, GUARD_LOG_NOTICE, "refused client '%.128s' from %s: %s%s%.200s%s", login->client_id,
+              login->address ? login->address : "an unknown address", sentence, login->why[0] ? " (" : "", login->why,
+              login->why[0] ? ")" : "");
+}
+
+void guard_refused(struct guard_plugin *plugin, struct guard_login *login)
+{
+    log_refusal(plugin, login);
+    if (!plugin->audit)
+        return;
+    struct audit_peer *peer = make_peer(plugin, login, login->username, ++plugin->next_connection);
+    struct audit_connect event = connect_event(login, login->identity);
+    event.reason = login->reason;
+    audit_push_connect(plugin->audit, peer, &event);
+    audit_peer_free(plugin->audit, &peer);
+}
+
+#define AUDITED_ROLES 32
+
+void guard_connected(struct guard_plugin *plugin, struct guard_session *session, const struct guard_login *login)
+{
+    const char *roles[AUDITED_ROLES];
+    size_t count = acl_subject_role_count(session->subject);
+    if (!plugin->audit)
+        return;
+    for (size_t i = 0; i < count && i < AUDITED_ROLES; i++) {
+        int32_t priority;
+        roles[i] = acl_subject_role(plugin->policy->acl, session->subject, i, &priority);
+    }
+    struct audit_connect event = {
+        .method = session->identity->method,
+        .identity = session->identity,
+        .roles = roles,
+        .role_count = count < AUDITED_ROLES ? count : AUDITED_ROLES,
+        .duration_ns = session->verdict_ns,
+        .keep_alive = mosquitto_client_keepalive(session->client),
+        .clean_start = (signed char)mosquitto_client_clean_session(session->client),
+        .tls = session->identity->certificate_sha256[0] ? 1 : -1,
+        .cached = login ? login->cached : session->cached,
+    };
+    audit_push_connect(plugin->audit, session->peer, &event);
+}
+
+/* ---- sessions ---- */
+
+/* The broker's user name becomes the identity's, so that SIGHUP, kicks and other plugins see who it is. */
+static int tell_broker(const struct guard_login *login, const char *name)
+{
+    const char *now = mosquitto_client_username(login->client);
+    if (now && strcmp(now, name) == 0)
+        return MOSQ_ERR_SUCCESS;
+    return mosquitto_set_username(login->client, name);
+}
+
+static int fill_session(struct guard_plugin *plugin, struct guard_session *session, struct guard_login *login,
+                        struct acl_subject *subject)
+{
+    session->subject = subject;
+    session->binding = acl_policy_generation(plugin->policy->acl);
+    session->connection = ++plugin->next_connection;
+    session->connected_ns = login->started_ns;
+    session->verdict_ns = (uint64_t)(guard_clock_monotonic_ns() - login->started_ns);
+    session->cached = login->cached;
+    session->has_mac = guard_login_mac(plugin, login, session->username, &session->mac);
+    if (login->address && !(session->address = strdup(login->address)))
+        return GUARD_ERR_NOMEM;
+    if (login->stored_hash && !(session->stored_hash = strdup(login->stored_hash)))
+        return GUARD_ERR_NOMEM;
+    if (plugin->audit)
+        session->peer = make_peer(plugin, login, session->username, session->connection);
+    int64_t end = session->identity->not_after;
+    return guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER);
+}
+
+static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject *subject)
+{
+    const char *name = login->identity->username ? login->identity->username : GUARD_ANONYMOUS_NAME;
+    struct guard_session *session =
+        guard_sessions_put(plugin->sessions, login->client, login->client_id, name, login->identity);
+    login->identity = NULL; /* the session's, or freed */
+    if (!session) {
+        acl_subject_free(&subject);
+        return GUARD_REASON_INTERNAL_ERROR;
+    }
+    if (fill_session(plugin, session, login, subject) != GUARD_OK || tell_broker(login, name) != MOSQ_ERR_SUCCESS) {
+        guard_sessions_remove(plugin->sessions, login->client);
+        return GUARD_REASON_INTERNAL_ERROR;
+    }
+    login->username = NULL; /* mosquitto_set_username freed the event's */
+    if (plugin->connect_event) {
+        session->state = SESSION_PENDING;
+    } else {
+        session->state = SESSION_ONLINE;
+        guard_connected(plugin, session, login);
+    }
+    return GUARD_REASON_NONE;
+}
+
+struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct guard_login *login)
+{
+    struct guard_identity *identity = guard_identity_new();
+    if (!identity)
+        return NULL;
+    struct guard_session *session =
+        guard_sessions_put(plugin->sessions, login->client, login->client_id, login->username, identity);
+    if (!session)
+        return NULL;
+    session->state = SESSION_WAITING;
+    session->attempt = ++plugin->next_attempt;
+    session->cache_mac = login->mac;
+    session->has_cache_mac = login->has_mac;
+    if (fill_session(plugin, session, login, NULL) == GUARD_OK)
+        return session;
+    guard_sessions_remove(plugin->sessions, login->client);
+    return NULL;
+}
+
+static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
+{
+    log_refusal(plugin, login);
+    if (plugin->audit)
+        audit_push_connect(plugin->audit, session->peer,
+                           &(struct audit_connect){.reason = login->reason,
+                                                   .method = login->method,
+                                                   .duration_ns = session->verdict_ns,
+                                                   .keep_alive = -1,
+                                                   .clean_start = -1,
+                                                   .tls = -1});
+    guard_sessions_remove(plugin->sessions, login->client);
+    mosquitto_complete_basic_auth(login->client_id, MOSQ_ERR_AUTH);
+}
+
+void guard_admit_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
+{
+    struct acl_subject *subject = NULL;
+    uint64_t connection = session->connection;
+    session->verdict_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns);
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = judge(plugin, login, &subject);
+    if (login->reason != GUARD_REASON_NONE) {
+        acl_subject_free(&subject);
+        refuse_waiting(plugin, login, session);
+        return;
+    }
+    guard_identity_free(&session->identity);
+    session->identity = login->identity;
+    login->identity = NULL;
+    session->subject = subject;
+    session->binding = acl_policy_generation(plugin->policy->acl);
+    session->state = SESSION_PENDING;
+    mosquitto_complete_basic_auth(login->client_id, MOSQ_ERR_SUCCESS);
+
+    /* CONNECT came from inside that call, or the client had hung up before its answer */
+    session = guard_sessions_peek(plugin->sessions, login->client);
+    if (session && session->connection == connection && session->state == SESSION_PENDING) {
+        login->reason = GUARD_REASON_INTERNAL_ERROR;
+        snprintf(login->why, sizeof login->why, "it hung up while its password was checked");
+        refuse_waiting(plugin, login, session);
+    }
+}
+
+void guard_admit(struct guard_plugin *plugin, struct guard_login *login)
+{
+    struct acl_subject *subject = NULL;
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = judge(plugin, login, &subject);
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = enter(plugin, login, subject);
+    else
+        acl_subject_free(&subject);
+    if (login->reason != GUARD_REASON_NONE)
+        guard_refused(plugin, login);
+}
+
+static struct guard_identity *derive_identity(const char *username)
+{
+    struct guard_identity *identity = guard_identity_new();
+    if (!identity)
+        return NULL;
+    if (!username || strcmp(username, GUARD_ANONYMOUS_NAME) == 0) {
+        identity->method = GUARD_AUTH_ANONYMOUS;
+    } else if (!(identity->username = strdup(username))) {
+        guard_identity_free(&identity);
+    }
+    return identity;
+}
+
+struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto *client)
+{
+    char buffer[GUARD_ADDRESS_SIZE];
+    const char *username = mosquitto_client_username(client);
+    const char *address = guard_address_canonical(mosquitto_client_address(client), buffer);
+    const char *id = mosquitto_client_id(client);
+    struct guard_identity *identity = derive_identity(username);
+    struct acl_subject *subject = NULL;
+    if (!identity || !id || guard_bind(plugin->policy, identity, id, address, &subject, NULL) != GUARD_OK) {
+        guard_identity_free(&identity);
+        return NULL;
+    }
+    struct guard_session *session = guard_sessions_put(plugin->sessions, client, id, username, identity);
+    if (!session) {
+        acl_subject_free(&subject);
+        return NULL;
+    }
+    session->subject = subject;
+    session->binding = acl_policy_generation(plugin->policy->acl);
+    session->state = SESSION_DERIVED;
+    session->address = address ? strdup(address) : NULL;
+    if (plugin->audit) {
+        struct guard_login login = {.client = client, .client_id = id, .address = address};
+        session->peer = make_peer(plugin, &login, username, ++plugin->next_connection);
+    }
+    return session;
+}
+
+enum guard_reason guard_still_good(const struct guard_plugin *plugin, const struct guard_session *session)
+{
+    const struct guard_identity *identity = session->identity;
+    struct guard_client_view record;
+    if (session->ends_at <= plugin->now)
+        return GUARD_REASON_TOKEN_EXPIRED;
+    enum guard_reason reason = check_bans(plugin, session->address, session->client_id, identity->username);
+    if (reason != GUARD_REASON_NONE || !identity->username)
+        return reason;
+    bool known = guard_clients_find(plugin->policy->clients, identity->username, strlen(identity->username), &record);
+    if (known && record.disabled)
+        return GUARD_REASON_USER_DISABLED;
+    if (known && !guard_client_allows_id(&record, session->client_id, strlen(session->client_id)))
+        return GUARD_REASON_POLICY_CHANGED;
+    if (identity->method == GUARD_AUTH_PASSWORD && session->stored_hash) {
+        if (!known)
+            return GUARD_REASON_USER_DISABLED;
+        if (!record.password || strcmp(record.password, session->stored_hash) != 0)
+            return GUARD_REASON_POLICY_CHANGED;
+    }
+    if (identity->method == GUARD_AUTH_TOKEN && plugin->revocations) {
+        if (banned(plugin, GUARD_REVOKED_TOKEN, identity->token_id))
+            return GUARD_REASON_TOKEN_REVOKED;
+        if (guard_revoked_before(plugin->revocations, identity->username, strlen(identity->username),
+                                 identity->issued_at))
+            return GUARD_REASON_TOKEN_REVOKED;
+    }
+    if (identity->certificate_sha256[0] && banned(plugin, GUARD_REVOKED_CERT, identity->certificate_sha256))
+        return GUARD_REASON_TOKEN_REVOKED;
+    return GUARD_REASON_NONE;
+}

@@ -1,0 +1,240 @@
+#include "plugin/basic_auth.h"
+
+#include "acl/acl.h"
+#include "audit/audit.h"
+#include "auth/worker.h"
+#include "core/clients.h"
+#include "core/clock.h"
+#include "core/digest.h"
+#include "plugin/access.h"
+#include "plugin/admission.h"
+#include "plugin/broker.h"
+#include "plugin/http_api.h"
+#include "plugin/login.h"
+#include "plugin/login_methods.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_source.h"
+#include "plugin/sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- re-checks (SIGHUP) ---- */
+
+/* Restored from the persistence file and not back yet: the broker knows its name only. Its deliveries are judged. */
+static bool is_restored(const struct mosquitto *client, const char *password)
+{
+    return !password && !mosquitto_client_address(client) && mosquitto_client_protocol_version(client) == 0;
+}
+
+/*
+ * At SIGHUP the broker asks again for every session it has, offline ones included. On 2.0 a refusal of an offline one
+ * makes it free the session twice, so there the answer is yes; what such a session may get is judged per message.
+ */
+static bool answers_recheck(struct guard_plugin *plugin, struct guard_login *login, int *answer)
+{
+    if (is_restored(login->client, login->password)) {
+        *answer = MOSQ_ERR_SUCCESS;
+        return true;
+    }
+    struct guard_session *session = guard_sessions_find(plugin->sessions, login->client);
+    if (!session || session->state == SESSION_WAITING || session->state == SESSION_DERIVED)
+        return false;
+    bool offline = session->state == SESSION_OFFLINE;
+    if (offline && !(plugin->reloading && plugin->ticks))
+        return false; /* a new connection at the address of an expired session */
+    struct auth_credential_mac mac;
+    bool same = session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
+                auth_credential_mac_equal(&mac, &session->mac);
+    if (!same && !offline)
+        return false;
+    guard_review(plugin, session);
+    bool good = session->kick_reason == GUARD_REASON_NONE;
+    *answer = good || (offline && !guard_broker_is_2_1()) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+    return true;
+}
+
+/* ---- waiting for a worker ---- */
+
+/*
+ * The session is there from now on. Whatever replaces it in the table (another CONNECT under this id, or another client
+ * at this address) makes the answer void.
+ */
+static int wait_for_worker(struct guard_plugin *plugin, struct guard_login *login)
+{
+    struct guard_session *session = guard_keep_waiting(plugin, login);
+    if (session && guard_login_submit(plugin, login, session->attempt)) {
+        plugin->waiting++;
+        return GUARD_MOSQ_ERR_AUTH_DELAYED;
+    }
+    if (!session)
+        login->reason = GUARD_REASON_INTERNAL_ERROR;
+    guard_sessions_remove(plugin->sessions, login->client);
+    guard_refused(plugin, login);
+    return MOSQ_ERR_AUTH;
+}
+
+static uint64_t job_id(const struct guard_session *session)
+{
+    return (uint64_t)(uintptr_t)session->client;
+}
+
+/* One outstanding check for a client id: a new CONNECT under it makes the old one void. */
+static void supersede(struct guard_plugin *plugin, const char *client_id)
+{
+    struct guard_session *session = guard_sessions_by_id(plugin->sessions, client_id);
+    while (session && session->state == SESSION_WAITING) {
+        auth_worker_cancel(plugin->workers, job_id(session), session->attempt);
+        plugin->waiting--;
+        guard_sessions_remove(plugin->sessions, session->client);
+        session = guard_sessions_by_id(plugin->sessions, client_id);
+    }
+}
+
+static void judge_answer(struct guard_plugin *plugin, struct guard_login *login,
+                         const struct auth_worker_answer *answer)
+{
+    struct guard_client_view record;
+    if (answer->outcome != AUTH_WORKER_DONE) {
+        login->reason = answer->outcome == AUTH_WORKER_DROPPED ? GUARD_REASON_IP_BLOCKED : GUARD_REASON_RATE_LIMITED;
+        return;
+    }
+    const struct auth_password_job *job = answer->argument;
+    bool known = guard_clients_find(plugin->policy->clients, login->username, strlen(login->username), &record);
+    bool changed =
+        login->stored_hash && (!known || !record.password || strcmp(record.password, login->stored_hash) != 0);
+    guard_login_password_result(plugin, login, changed ? AUTH_PASSWORD_MISMATCH : job->result, &job->error);
+    guard_login_outcome(plugin, login, job->cost_us);
+}
+
+static void answer_one(struct guard_plugin *plugin, const struct auth_worker_answer *answer)
+{
+    struct guard_session *session =
+        guard_sessions_peek(plugin->sessions, (const struct mosquitto *)(uintptr_t)answer->id);
+    if (!session || session->state != SESSION_WAITING || session->attempt != answer->generation)
+        return;
+    plugin->waiting--;
+    struct guard_login login = {
+        .client = session->client,
+        .client_id = strdup(session->client_id), /* the session may be freed before we are through */
+        .username = session->username ? strdup(session->username) : NULL,
+        .address = session->address,
+        .started_ns = session->connected_ns,
+        .method = GUARD_AUTH_PASSWORD,
+        .stored_hash = session->stored_hash,
+        .mac = session->cache_mac,
+        .has_mac = session->has_cache_mac,
+    };
+    if (login.client_id && login.username) {
+        judge_answer(plugin, &login, answer);
+        guard_admit_waiting(plugin, &login, session);
+    }
+    guard_identity_free(&login.identity);
+    free((void *)(uintptr_t)login.client_id);
+    free((void *)(uintptr_t)login.username);
+}
+
+void guard_answer_waiting(struct guard_plugin *plugin)
+{
+    struct auth_worker_answer answer;
+    while (auth_worker_poll(plugin->workers, guard_clock_monotonic_ns() / 1000000, &answer)) {
+        answer_one(plugin, &answer);
+        if (answer.argument)
+            answer.release(answer.argument);
+    }
+}
+
+/* ---- the callbacks ---- */
+
+static int decide(struct guard_plugin *plugin, struct guard_login *login)
+{
+    int answer;
+    if (answers_recheck(plugin, login, &answer))
+        return answer;
+    if (plugin->waiting)
+        supersede(plugin, login->client_id);
+    guard_login_authenticate(plugin, login);
+    if (login->not_ours)
+        return MOSQ_ERR_PLUGIN_DEFER;
+    if (login->by_worker && login->reason == GUARD_REASON_NONE)
+        return wait_for_worker(plugin, login);
+    guard_admit(plugin, login);
+    return login->reason == GUARD_REASON_NONE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+}
+
+int guard_on_basic_auth(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    struct mosquitto_evt_basic_auth *auth = event_data;
+    struct guard_login login;
+    (void)event;
+    if (plugin->has_http_api && !pthread_equal(pthread_self(), plugin->broker_thread))
+        return guard_http_api_login(plugin, auth);
+    guard_settle_pending(plugin, NULL);
+    if (!plugin->ticks)
+        guard_plugin_without_tick(plugin);
+    guard_login_begin(plugin, &login, auth->client, auth->username, auth->password);
+    int answer = decide(plugin, &login);
+    guard_login_end(&login);
+    guard_forget_openssl_errors(); /* what is left in the queue would end an unrelated TLS client */
+    return answer;
+}
+
+/* Re-authentication: same connection, new rights, nothing else changes. */
+static int renew(struct guard_plugin *plugin, struct guard_session *session, struct guard_login *login)
+{
+    struct acl_subject *subject = NULL;
+    const char *before = session->identity->username;
+    if (login->reason == GUARD_REASON_NONE && (!before || strcmp(before, login->identity->username) != 0))
+        login->reason = GUARD_REASON_CLIENT_ID_MISMATCH;
+    if (login->reason == GUARD_REASON_NONE &&
+        guard_bind(plugin->policy, login->identity, session->client_id, session->address, &subject, NULL) != GUARD_OK)
+        login->reason = GUARD_REASON_INTERNAL_ERROR;
+    if (login->reason != GUARD_REASON_NONE) {
+        guard_refused(plugin, login);
+        return MOSQ_ERR_AUTH;
+    }
+    guard_identity_free(&session->identity);
+    session->identity = login->identity;
+    login->identity = NULL;
+    acl_subject_free(&session->subject);
+    session->subject = subject;
+    session->binding = acl_policy_generation(plugin->policy->acl);
+    int64_t end = session->identity->not_after;
+    guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER);
+    guard_connected(plugin, session, login);
+    return MOSQ_ERR_SUCCESS;
+}
+
+static int decide_token(struct guard_plugin *plugin, struct guard_login *login,
+                        const struct mosquitto_evt_extended_auth *auth)
+{
+    struct guard_session *session = guard_sessions_find(plugin->sessions, login->client);
+    if (plugin->waiting)
+        supersede(plugin, login->client_id);
+    login->method = GUARD_AUTH_TOKEN;
+    if (auth->data_in && auth->data_in_len)
+        guard_login_token(plugin, login, auth->data_in, auth->data_in_len);
+    else
+        login->reason = GUARD_REASON_JWT_MALFORMED;
+    if (session && session->state == SESSION_ONLINE)
+        return renew(plugin, session, login);
+    guard_admit(plugin, login);
+    return login->reason == GUARD_REASON_NONE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+}
+
+int guard_on_ext_auth(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    struct mosquitto_evt_extended_auth *auth = event_data;
+    struct guard_login login;
+    (void)event;
+    if (!auth->auth_method || strcmp(auth->auth_method, plugin->options.jwt_enhanced_auth_method) != 0)
+        return MOSQ_ERR_PLUGIN_DEFER;
+    guard_settle_pending(plugin, NULL);
+    guard_login_begin(plugin, &login, auth->client, mosquitto_client_username(auth->client), NULL);
+    int answer = decide_token(plugin, &login, auth);
+    guard_login_end(&login);
+    guard_forget_openssl_errors();
+    return answer;
+}

@@ -1,0 +1,75 @@
+#include "plugin/kick.h"
+
+#include "plugin/broker.h"
+#include "plugin/plugin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct guard_kick {
+    char *client_id;
+    uint64_t connection; /* another connection may have the id by then */
+    bool with_will;
+};
+
+static bool is_connected(const struct guard_session *session)
+{
+    return session->state == SESSION_ONLINE || session->state == SESSION_PENDING;
+}
+
+static void remember(struct guard_plugin *plugin, const struct guard_session *session, bool with_will)
+{
+    if (plugin->kick_count == plugin->kick_capacity) {
+        size_t capacity = plugin->kick_capacity ? plugin->kick_capacity * 2 : 64;
+        struct guard_kick *grown = reallocarray(plugin->kicks, capacity, sizeof *grown);
+        if (!grown)
+            return; /* it stays connected, and may do nothing */
+        plugin->kicks = grown;
+        plugin->kick_capacity = capacity;
+    }
+    char *id = strdup(session->client_id);
+    if (id)
+        plugin->kicks[plugin->kick_count++] = (struct guard_kick){id, session->connection, with_will};
+}
+
+void guard_end_session(struct guard_plugin *plugin, struct guard_session *session, enum guard_reason reason,
+                       bool with_will)
+{
+    if (session->kick_reason != GUARD_REASON_NONE)
+        return;
+    session->kick_reason = reason;
+    session->will_after_kick = with_will;
+    guard_sessions_set_end(plugin->sessions, session, GUARD_NEVER); /* out of the expiry heap: */
+    session->ends_at = 0;                                           /* it has ended */
+    if (is_connected(session))
+        remember(plugin, session, with_will);
+}
+
+void guard_kicks_run(struct guard_plugin *plugin)
+{
+    /* a kick runs callbacks, which may add more: those wait for the next TICK */
+    size_t count = plugin->kick_count;
+    for (size_t i = 0; i < count; i++) {
+        struct guard_kick kick = plugin->kicks[i];
+        const struct guard_session *session = guard_sessions_by_id(plugin->sessions, kick.client_id);
+        if (session && session->connection == kick.connection && is_connected(session)) {
+            guard_log(&plugin->log, GUARD_LOG_NOTICE, "disconnecting client '%.128s': %s", kick.client_id,
+                      guard_reason_sentence(session->kick_reason));
+            plugin->kicking = true;
+            mosquitto_kick_client_by_clientid(kick.client_id, kick.with_will);
+            plugin->kicking = false;
+        }
+        free(kick.client_id);
+    }
+    plugin->kick_count -= count;
+    memmove(plugin->kicks, plugin->kicks + count, plugin->kick_count * sizeof *plugin->kicks);
+}
+
+void guard_kicks_free(struct guard_plugin *plugin)
+{
+    for (size_t i = 0; i < plugin->kick_count; i++)
+        free(plugin->kicks[i].client_id);
+    free(plugin->kicks);
+    plugin->kicks = NULL;
+    plugin->kick_count = plugin->kick_capacity = 0;
+}

@@ -1,0 +1,228 @@
+#include "plugin/lifecycle.h"
+
+#include "audit/audit.h"
+#include "core/clock.h"
+#include "plugin/access.h"
+#include "plugin/admission.h"
+#include "plugin/background.h"
+#include "plugin/basic_auth.h"
+#include "plugin/broker.h"
+#include "plugin/compose.h"
+#include "plugin/kick.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_source.h"
+#include "plugin/sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CHORE_NS 50000000 /* between two looks at the clock-driven work */
+
+int guard_on_connect(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    const struct guard_evt_client *connect = event_data;
+    (void)event;
+    guard_settle_pending(plugin, NULL);
+    struct guard_session *session = guard_sessions_find(plugin->sessions, connect->client);
+    if (!session || session->state != SESSION_PENDING)
+        return MOSQ_ERR_SUCCESS;
+    session->state = SESSION_ONLINE;
+    guard_connected(plugin, session, NULL);
+    return MOSQ_ERR_SUCCESS;
+}
+
+/* ---- ends ---- */
+
+/* The broker's reason (2.1), or what can be known without it (2.0). */
+static struct audit_disconnect disconnect_event(struct guard_plugin *plugin, const struct guard_session *session,
+                                                int reason)
+{
+    struct audit_disconnect event = {.reason = GUARD_REASON_UNKNOWN, .initiator = AUDIT_BY_NETWORK};
+    const struct guard_session *newest = guard_sessions_by_id(plugin->sessions, session->client_id);
+    bool taken_over = newest && newest != session && newest->connected_ns >= session->connected_ns &&
+                      (newest->state == SESSION_ONLINE || newest->state == SESSION_PENDING);
+    if (session->kick_reason != GUARD_REASON_NONE) {
+        event.reason = session->kick_reason;
+        event.initiator = AUDIT_BY_SERVER;
+        event.identity = session->identity;
+    } else if (reason == GUARD_BROKER_TAKEN_OVER || (reason < 0 && taken_over)) {
+        event.reason = GUARD_REASON_SESSION_TAKEN_OVER;
+        event.initiator = AUDIT_BY_SERVER;
+    } else if (reason == GUARD_BROKER_CLEAN) {
+        event.reason = GUARD_REASON_CLIENT_DISCONNECT;
+        event.initiator = AUDIT_BY_CLIENT;
+    } else if (reason == GUARD_BROKER_CONNECTION_LOST || reason == GUARD_BROKER_NO_CONNECTION) {
+        event.reason = GUARD_REASON_CONNECTION_LOST;
+    } else if (reason == GUARD_BROKER_KEEPALIVE) {
+        event.reason = GUARD_REASON_KEEPALIVE_TIMEOUT;
+        event.initiator = AUDIT_BY_SERVER;
+    } else if (reason == GUARD_BROKER_ADMINISTRATIVE) {
+        event.reason = GUARD_REASON_ADMIN_KICK;
+        event.initiator = AUDIT_BY_SERVER;
+    } else if (reason == GUARD_BROKER_SHUTTING_DOWN) {
+        event.reason = GUARD_REASON_BROKER_SHUTDOWN;
+        event.initiator = AUDIT_BY_SERVER;
+    } else if (reason > 0) {
+        event.reason = GUARD_REASON_PROTOCOL_ERROR;
+        event.initiator = AUDIT_BY_SERVER;
+    }
+    event.duration_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns);
+    event.messages_in = session->messages_in;
+    event.messages_denied = session->messages_denied;
+    return event;
+}
+
+/* Accepted by us, and gone before the broker said CONNECT (2.1). */
+static void audit_never_connected(struct guard_plugin *plugin, struct guard_session *session)
+{
+    audit_push_connect(plugin->audit, session->peer,
+                       &(struct audit_connect){.reason = GUARD_REASON_QUOTA_EXCEEDED,
+                                               .method = session->identity->method,
+                                               .identity = session->identity,
+                                               .duration_ns = session->verdict_ns,
+                                               .keep_alive = -1,
+                                               .clean_start = -1,
+                                               .tls = -1});
+}
+
+int guard_on_disconnect(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    const struct guard_evt_client *disconnect = event_data;
+    (void)event;
+    struct guard_session *session = guard_sessions_find(plugin->sessions, disconnect->client);
+    guard_settle_pending(plugin, session);
+    /* an offline session that is resumed or dropped has this event again: not a connection's end */
+    if (!session || (session->state != SESSION_ONLINE && session->state != SESSION_PENDING))
+        return MOSQ_ERR_SUCCESS;
+    bool was_online = session->state == SESSION_ONLINE;
+    session->state = SESSION_OFFLINE;
+    if (!plugin->audit)
+        return MOSQ_ERR_SUCCESS;
+    if (!was_online) {
+        audit_never_connected(plugin, session);
+        return MOSQ_ERR_SUCCESS;
+    }
+    struct audit_disconnect ended = disconnect_event(plugin, session, disconnect->reason);
+    audit_push_disconnect(plugin->audit, session->peer, &ended);
+    return MOSQ_ERR_SUCCESS;
+}
+
+/* The broker stops without telling who was connected: the trail says it. */
+void guard_sessions_audit_shutdown(struct guard_plugin *plugin)
+{
+    for (size_t i = 0; plugin->audit && i < guard_sessions_slots(plugin->sessions); i++) {
+        struct guard_session *session = guard_sessions_slot(plugin->sessions, i);
+        if (!session || session->state != SESSION_ONLINE)
+            continue;
+        struct audit_disconnect ended = {
+            .reason = GUARD_REASON_BROKER_SHUTDOWN,
+            .initiator = AUDIT_BY_SERVER,
+            .duration_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns),
+            .messages_in = session->messages_in,
+            .messages_denied = session->messages_denied,
+        };
+        audit_push_disconnect(plugin->audit, session->peer, &ended);
+    }
+}
+
+/* ---- what is due ---- */
+
+static void end_expired(struct guard_plugin *plugin)
+{
+    struct guard_session *session;
+    while ((session = guard_sessions_expired(plugin->sessions, plugin->now)))
+        guard_end_session(plugin, session, GUARD_REASON_TOKEN_EXPIRED, true);
+}
+
+static void publish_states(struct guard_plugin *plugin)
+{
+    struct audit_state_message message;
+    while (audit_take_state_message(plugin->audit, &message)) {
+        if (plugin->options.audit_mqtt)
+            mosquitto_broker_publish_copy(NULL, message.topic, (int)message.length, message.payload, 0, message.retain,
+                                          NULL);
+        audit_state_message_free(&message);
+    }
+}
+
+static int64_t coarse_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void do_chores(struct guard_plugin *plugin)
+{
+    plugin->now = guard_plugin_now();
+    end_expired(plugin);
+    if (plugin->waiting)
+        guard_answer_waiting(plugin); /* time-outs */
+    if (plugin->audit) {
+        audit_tick(plugin->audit, 0);
+        publish_states(plugin);
+    }
+}
+
+/* Comes with every turn of the broker's loop, up to 100,000 times a second: a few loads when nothing is due. */
+static void tick(struct guard_plugin *plugin)
+{
+    if (guard_background_has_messages(plugin->background))
+        guard_background_deliver(plugin->background, plugin);
+    if (plugin->waiting)
+        guard_answer_waiting(plugin);
+    if (plugin->sweeping)
+        guard_sweep_run(plugin);
+    int64_t now = coarse_monotonic_ns();
+    if (now >= plugin->next_chore_ns) {
+        plugin->next_chore_ns = now + CHORE_NS;
+        do_chores(plugin);
+    }
+    if (plugin->kick_count)
+        guard_kicks_run(plugin);
+}
+
+int guard_on_tick(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    (void)event;
+    (void)event_data;
+    plugin->ticks = true;
+    plugin->reloading = false;
+    if (plugin->pending.session)
+        plugin->pending.session = NULL;
+    tick(plugin);
+    return MOSQ_ERR_SUCCESS;
+}
+
+void guard_plugin_without_tick(struct guard_plugin *plugin)
+{
+    size_t kicks = plugin->kick_count;
+    plugin->kick_count = 0; /* no kicks from inside another callback: the sessions are denied everything instead */
+    tick(plugin);
+    plugin->kick_count = kicks;
+}
+
+int guard_on_reload(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    (void)event;
+    (void)event_data;
+    plugin->reloading = true;
+    guard_policy_reload(plugin);
+    guard_compose_reload(plugin);
+    if (plugin->audit)
+        audit_reload(plugin->audit);
+    /* 2.0 asks the next plugin only on DEFER; 2.1 takes anything but 0 for an error and exits */
+    return guard_broker_is_2_1() ? MOSQ_ERR_SUCCESS : MOSQ_ERR_PLUGIN_DEFER;
+}
+
+int64_t guard_plugin_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec;
+}

@@ -1,0 +1,16 @@
+/* How connections begin and end, and what is due from time to time: CONNECT, DISCONNECT, CLIENT_OFFLINE, TICK, RELOAD.
+ */
+#ifndef GUARD_PLUGIN_LIFECYCLE_H
+#define GUARD_PLUGIN_LIFECYCLE_H
+
+int guard_on_connect(int event, void *event_data, void *userdata);    /* 2.1 only */
+int guard_on_disconnect(int event, void *event_data, void *userdata); /* also CLIENT_OFFLINE of 2.1 */
+int guard_on_tick(int event, void *event_data, void *userdata);
+int guard_on_reload(int event, void *event_data, void *userdata);
+
+struct guard_plugin;
+
+/* Writes an mqtt-disconnect for everybody who is connected; called once, before the sessions are freed. */
+void guard_sessions_audit_shutdown(struct guard_plugin *plugin);
+
+#endif

@@ -1,0 +1,184 @@
+#include "plugin/login.h"
+
+#include "auth/certificate.h"
+#include "core/clock.h"
+#include "plugin/broker.h"
+#include "plugin/login_methods.h"
+#include "plugin/plugin.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *guard_address_canonical(const char *address, char buffer[GUARD_ADDRESS_SIZE])
+{
+    struct in6_addr v6;
+    if (!address || inet_pton(AF_INET6, address, &v6) != 1)
+        return address;
+    if (IN6_IS_ADDR_V4MAPPED(&v6))
+        return inet_ntop(AF_INET, &v6.s6_addr[12], buffer, GUARD_ADDRESS_SIZE);
+    return inet_ntop(AF_INET6, &v6, buffer, GUARD_ADDRESS_SIZE);
+}
+
+void guard_login_begin(struct guard_plugin *plugin, struct guard_login *login, struct mosquitto *client,
+                       const char *username, const char *password)
+{
+    *login = (struct guard_login){0};
+    login->started_ns = guard_clock_monotonic_ns();
+    login->client = client;
+    login->client_id = mosquitto_client_id(client);
+    if (!login->client_id)
+        login->client_id = "";
+    login->username = username;
+    login->password = password;
+    login->password_length = password ? strlen(password) : 0;
+    login->certificate = mosquitto_client_certificate(client);
+    login->address = guard_address_canonical(mosquitto_client_address(client), login->address_buffer);
+    plugin->now = guard_plugin_now();
+}
+
+void guard_login_end(struct guard_login *login)
+{
+    auth_certificate_release(login->certificate);
+    guard_identity_free(&login->identity);
+}
+
+static void refuse(struct guard_login *login, enum guard_reason reason)
+{
+    login->reason = reason;
+}
+
+static bool offers(const struct guard_plugin *plugin, const struct guard_login *login, unsigned way)
+{
+    size_t length;
+    switch (way) {
+    case WAY_CERTIFICATE:
+        return login->certificate != NULL;
+    case WAY_TOKEN:
+        return guard_login_offered_token(plugin, login, &length) != NULL;
+    default:
+        return login->username && login->password;
+    }
+}
+
+static bool offers_all(const struct guard_plugin *plugin, const struct guard_login *login, unsigned ways)
+{
+    for (unsigned way = WAY_CERTIFICATE; way <= WAY_PASSWORD; way <<= 1)
+        if (ways & way && !offers(plugin, login, way))
+            return false;
+    return true;
+}
+
+static void try_token(struct guard_plugin *plugin, struct guard_login *login)
+{
+    size_t length = 0;
+    const char *token = guard_login_offered_token(plugin, login, &length);
+    guard_login_token(plugin, login, token, length);
+}
+
+/* The session carries the facts of the certificate, too, and ends with whichever ends first. */
+static int add_certificate(struct guard_identity *identity, const struct guard_identity *certified)
+{
+    for (size_t i = 0; i < certified->attribute_count; i++) {
+        const struct guard_attribute *attribute = &certified->attributes[i];
+        if (guard_identity_add_attribute(identity, attribute->name, NULL) != GUARD_OK)
+            return GUARD_ERR_NOMEM;
+        for (size_t v = 0; v < attribute->count; v++)
+            if (guard_identity_add_attribute(identity, attribute->name, attribute->values[v]) != GUARD_OK)
+                return GUARD_ERR_NOMEM;
+    }
+    memcpy(identity->certificate_sha256, certified->certificate_sha256, sizeof identity->certificate_sha256);
+    memcpy(identity->certificate_serial, certified->certificate_serial, sizeof identity->certificate_serial);
+    if (certified->not_after && (!identity->not_after || certified->not_after < identity->not_after))
+        identity->not_after = certified->not_after;
+    return GUARD_OK;
+}
+
+/* With a certificate and something else, both must be good; who it is comes from the other, and the names must agree.
+ */
+static void try_ways(struct guard_plugin *plugin, struct guard_login *login, unsigned ways)
+{
+    struct guard_identity *certified = NULL;
+    if (ways & WAY_CERTIFICATE) {
+        guard_login_certificate(plugin, login);
+        if (login->reason != GUARD_REASON_NONE || ways == WAY_CERTIFICATE)
+            return;
+        certified = login->identity;
+        login->identity = NULL;
+        login->here = true;
+    }
+    if (ways & WAY_TOKEN)
+        try_token(plugin, login);
+    else
+        guard_login_password(plugin, login);
+    const char *name = login->identity ? login->identity->username : login->username;
+    if (certified && login->reason == GUARD_REASON_NONE && !login->not_ours &&
+        (!name || strcmp(name, certified->username) != 0)) {
+        snprintf(login->why, sizeof login->why, "the certificate names '%.100s', the %s another", certified->username,
+                 ways & WAY_TOKEN ? "token" : "user name");
+        refuse(login, GUARD_REASON_CERT_IDENTITY_MISMATCH);
+    }
+    if (certified && login->identity && add_certificate(login->identity, certified) != GUARD_OK)
+        refuse(login, GUARD_REASON_INTERNAL_ERROR);
+    guard_identity_free(&certified);
+}
+
+static enum guard_reason reason_without_offer(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < plugin->way_count; i++)
+        all |= plugin->ways[i];
+    if (all == WAY_CERTIFICATE || (all & WAY_CERTIFICATE && !login->certificate && !login->password && login->username))
+        return GUARD_REASON_CERT_MISSING;
+    if (login->password && !(all & WAY_PASSWORD) && all & WAY_TOKEN)
+        return GUARD_REASON_JWT_MALFORMED;
+    return GUARD_REASON_BAD_CREDENTIALS;
+}
+
+static void try_anonymous(struct guard_login *login)
+{
+    login->method = GUARD_AUTH_ANONYMOUS;
+    login->identity = guard_identity_new();
+    if (login->identity)
+        login->identity->method = GUARD_AUTH_ANONYMOUS;
+    else
+        refuse(login, GUARD_REASON_INTERNAL_ERROR);
+}
+
+static bool needs_tls(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    return plugin->options.require_tls && login->password && !guard_plugin_port_is_tls(plugin, login->client);
+}
+
+void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)
+{
+    if (needs_tls(plugin, login)) {
+        login->method = login->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_TOKEN;
+        snprintf(login->why, sizeof login->why, "credentials over a listener without TLS (require_tls)");
+        refuse(login, GUARD_REASON_PROTOCOL_VERSION_DENIED);
+        return;
+    }
+    for (unsigned i = 0; i < plugin->way_count; i++)
+        if (offers_all(plugin, login, plugin->ways[i])) {
+            try_ways(plugin, login, plugin->ways[i]);
+            return;
+        }
+    if (!login->username && !login->password) {
+        try_anonymous(login);
+        return;
+    }
+    login->method = login->password && !login->username ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;
+    refuse(login, reason_without_offer(plugin, login));
+}
+
+bool guard_login_mac(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
+                     struct auth_credential_mac *mac)
+{
+    uint8_t fingerprint[33] = {0};
+    char hex[65] = "";
+    if (login->certificate && auth_certificate_sha256(login->certificate, fingerprint) == GUARD_OK)
+        for (size_t i = 0; i < 32; i++)
+            snprintf(hex + 2 * i, 3, "%02X", fingerprint[i]);
+    return auth_credential_mac(plugin->credentials, username ? username : "", hex,
+                               login->password ? login->password : "", login->password_length, mac);
+}

@@ -1,1 +1,0 @@
-typedef int guard_plugin_layer;

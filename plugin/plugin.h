@@ -1,0 +1,112 @@
+/*
+ * One instance of the plugin: what the composition put together, and what the broker thread keeps while it runs. The
+ * same .so may be loaded several times in one broker, so nothing is kept outside of this object.
+ */
+#ifndef GUARD_PLUGIN_PLUGIN_H
+#define GUARD_PLUGIN_PLUGIN_H
+
+#include "core/log.h"
+#include "core/reason.h"
+#include "plugin/options.h"
+#include "plugin/session.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct acl_context;
+struct auth_jwks_watch;
+struct audit;
+struct auth_certificate_config;
+struct auth_credential_cache;
+struct auth_throttle;
+struct auth_token_verifier;
+struct auth_worker_pool;
+struct guard_background;
+struct guard_policy_set;
+struct guard_policy_source;
+struct guard_revocations;
+struct mosquitto;
+
+enum guard_way { WAY_CERTIFICATE = 1, WAY_TOKEN = 2, WAY_PASSWORD = 4 };
+#define GUARD_WAYS_MAX 6
+
+/* An accepted WRITE whose MESSAGE event is still to come: then it was a publish, else a will or a re-check. */
+struct guard_pending_publish {
+    struct guard_session *session; /* NULL = none */
+    char *topic;
+    size_t topic_length, topic_capacity;
+    uint64_t rule; /* acl_rule_id, of the policy in use; dropped with it */
+    uint32_t payload_bytes;
+    uint8_t qos;
+    bool retain;
+};
+
+struct guard_plugin {
+    /* the hot path's */
+    struct guard_sessions *sessions;
+    struct guard_policy_set *policy; /* in use; pinned for one publish, since it is exchanged in TICK only */
+    struct acl_context *acl;
+    struct audit *audit; /* NULL = no audit_dir */
+    struct guard_background *background;
+    pthread_t broker_thread;
+    bool audit_publishes; /* allowed publishes are wanted: MESSAGE is registered */
+    bool audit_deliveries;
+    bool kicking;       /* inside mosquitto_kick_…: the broker re-checks subscriptions */
+    bool reloading;     /* between RELOAD and the next TICK: BASIC_AUTH is a re-check */
+    bool connect_event; /* 2.1 tells of CONNECT */
+    bool ticks;         /* TICK was seen: 2.0.11 has none with per_listener_settings */
+    bool warned_bypass; /* said once that clients come in without BASIC_AUTH */
+    bool warned_capped;
+    bool coexist;
+    bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
+    int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
+    struct guard_pending_publish pending;
+
+    /* authentication */
+    unsigned ways[GUARD_WAYS_MAX]; /* alternatives in order, each a mask of enum guard_way */
+    unsigned way_count;
+    struct auth_token_verifier *tokens; /* NULL = no keys configured */
+    struct auth_certificate_config *certificates;
+    struct auth_throttle *throttle;
+    struct auth_credential_cache *credentials;
+    struct auth_worker_pool *workers;
+    struct guard_revocations *revocations;
+    uint64_t next_connection;
+    uint64_t next_attempt; /* generation of a worker's job */
+    unsigned waiting;      /* log-ins that a worker has */
+
+    /* sweep of the sessions after a policy change */
+    bool sweeping;
+    size_t sweep_slot;
+    int64_t next_chore_ns; /* monotonic */
+
+    /* the rest */
+    struct guard_options options;
+    struct guard_option_pair *pairs; /* of mosquitto.conf */
+    size_t pair_count;
+    struct guard_policy_source *policy_source; /* background thread only */
+    struct auth_jwks_watch *token_keys;        /* background thread only */
+    pthread_mutex_t shared_lock;               /* of what the HTTP API's thread reads: policy */
+    struct guard_kick *kicks;
+    size_t kick_count, kick_capacity;
+    struct guard_log log;
+    void *identifier; /* mosquitto_plugin_id_t * */
+};
+
+/* Sets up everything from the options; on failure what was set up is torn down again and err says why. */
+int guard_plugin_compose(struct guard_plugin *plugin, struct guard_error *err);
+
+/* Stops threads and frees all. The broker's clients are gone by then. */
+void guard_plugin_dispose(struct guard_plugin *plugin);
+
+/* Called where TICK does not come (2.0.11 with per_listener_settings): takes messages and does what is due. */
+void guard_plugin_without_tick(struct guard_plugin *plugin);
+
+/* Whether the listener of that client is one that tls_ports names. */
+bool guard_plugin_port_is_tls(const struct guard_plugin *plugin, const struct mosquitto *client);
+
+/* Unix seconds from a clock that costs a few instructions (a tick of 4 ms). */
+int64_t guard_plugin_now(void);
+
+#endif

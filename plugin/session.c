@@ -1,0 +1,342 @@
+#include "plugin/session.h"
+
+#include "acl/acl.h"
+#include "audit/audit.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/siphash.h"
+#include "plugin/broker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_SLOTS   256
+#define FIRST_BUCKETS 256
+
+struct slot {
+    const struct mosquitto *client; /* NULL = empty */
+    struct guard_session *session;
+};
+
+struct guard_sessions {
+    struct slot *slots; /* open addressing, linear probing, at most half full */
+    size_t mask;
+    size_t count;
+    struct guard_session **buckets; /* by client id, newest first */
+    size_t bucket_mask;
+    struct guard_siphash_key key;
+    struct audit *audit;
+    struct guard_session **heap; /* by ends_at, smallest first */
+    size_t heap_count, heap_capacity;
+};
+
+/* Pointers differ in their middle bits; the multiplier is 2^64 / golden ratio. */
+static inline size_t home(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    return (size_t)(((uintptr_t)client >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & sessions->mask;
+}
+
+static inline size_t probe(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    size_t i = home(sessions, client);
+    while (sessions->slots[i].client != client && sessions->slots[i].client)
+        i = (i + 1) & sessions->mask;
+    return i;
+}
+
+struct guard_sessions *guard_sessions_new(struct audit *audit)
+{
+    struct guard_sessions *sessions = calloc(1, sizeof *sessions);
+    if (!sessions)
+        return NULL;
+    sessions->audit = audit;
+    sessions->mask = FIRST_SLOTS - 1;
+    sessions->bucket_mask = FIRST_BUCKETS - 1;
+    sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
+    sessions->buckets = calloc(FIRST_BUCKETS, sizeof *sessions->buckets);
+    sessions->key = guard_siphash_random_key();
+    if (!sessions->slots || !sessions->buckets)
+        guard_sessions_free(&sessions);
+    return sessions;
+}
+
+static void free_session(struct audit *audit, struct guard_session *session)
+{
+    guard_free_string(&session->client_id);
+    guard_free_string(&session->username);
+    guard_free_string(&session->address);
+    guard_free_string(&session->stored_hash);
+    guard_identity_free(&session->identity);
+    acl_subject_free(&session->subject);
+    if (session->peer)
+        audit_peer_free(audit, &session->peer);
+    guard_free_secret(&session, sizeof *session);
+}
+
+void guard_sessions_free(struct guard_sessions **sessions_pointer)
+{
+    struct guard_sessions *sessions = *sessions_pointer;
+    if (!sessions)
+        return;
+    for (size_t i = 0; sessions->slots && i <= sessions->mask; i++)
+        if (sessions->slots[i].client)
+            free_session(sessions->audit, sessions->slots[i].session);
+    free(sessions->slots);
+    free(sessions->buckets);
+    free(sessions->heap);
+    free(sessions);
+    *sessions_pointer = NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    const struct slot *slot = &sessions->slots[probe(sessions, client)];
+    const char *id = mosquitto_client_id(client);
+    if (!slot->client || !id)
+        return NULL;
+    struct guard_session *session = slot->session;
+    if (strcmp(session->client_id, id) != 0)
+        return NULL;
+    if (session->state != SESSION_ONLINE && !same_text(session->username, mosquitto_client_username(client)))
+        return NULL;
+    return session;
+}
+
+struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    return sessions->slots[probe(sessions, client)].session;
+}
+
+static struct guard_session **bucket_of(const struct guard_sessions *sessions, const char *client_id)
+{
+    return &sessions->buckets[guard_siphash(&sessions->key, client_id, strlen(client_id)) & sessions->bucket_mask];
+}
+
+struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions, const char *client_id)
+{
+    struct guard_session *session = *bucket_of(sessions, client_id);
+    while (session && strcmp(session->client_id, client_id) != 0)
+        session = session->same_id;
+    return session;
+}
+
+static void unlink_id(struct guard_sessions *sessions, struct guard_session *session)
+{
+    struct guard_session **link = bucket_of(sessions, session->client_id);
+    while (*link && *link != session)
+        link = &(*link)->same_id;
+    if (*link)
+        *link = session->same_id;
+}
+
+static void link_id(struct guard_sessions *sessions, struct guard_session *session)
+{
+    struct guard_session **bucket = bucket_of(sessions, session->client_id);
+    session->same_id = *bucket;
+    *bucket = session;
+}
+
+/* Oldest first, so that the newest entry of an id ends up in front again. */
+static void relink_chain(struct guard_sessions *sessions, struct guard_session *session)
+{
+    struct guard_session *reversed = NULL;
+    while (session) {
+        struct guard_session *next = session->same_id;
+        session->same_id = reversed;
+        reversed = session;
+        session = next;
+    }
+    while (reversed) {
+        struct guard_session *next = reversed->same_id;
+        link_id(sessions, reversed);
+        reversed = next;
+    }
+}
+
+static void grow_buckets(struct guard_sessions *sessions)
+{
+    size_t old_count = sessions->bucket_mask + 1;
+    struct guard_session **old = sessions->buckets;
+    struct guard_session **grown = calloc(old_count * 2, sizeof *grown);
+    if (!grown)
+        return; /* longer chains, still right */
+    sessions->buckets = grown;
+    sessions->bucket_mask = old_count * 2 - 1;
+    for (size_t i = 0; i < old_count; i++)
+        relink_chain(sessions, old[i]);
+    free(old);
+}
+
+static int grow_slots(struct guard_sessions *sessions)
+{
+    size_t old_count = sessions->mask + 1;
+    struct slot *old = sessions->slots;
+    struct slot *grown = calloc(old_count * 2, sizeof *grown);
+    if (!grown)
+        return GUARD_ERR_NOMEM;
+    sessions->slots = grown;
+    sessions->mask = old_count * 2 - 1;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].client)
+            sessions->slots[probe(sessions, old[i].client)] = old[i];
+    free(old);
+    if (sessions->count > sessions->bucket_mask)
+        grow_buckets(sessions);
+    return GUARD_OK;
+}
+
+/* ---- expiry heap ---- */
+
+static void heap_set(struct guard_sessions *sessions, size_t i, struct guard_session *session)
+{
+    sessions->heap[i] = session;
+    session->heap_index = i;
+}
+
+static void heap_settle(struct guard_sessions *sessions, size_t i)
+{
+    struct guard_session *session = sessions->heap[i];
+    while (i && sessions->heap[(i - 1) / 2]->ends_at > session->ends_at) {
+        heap_set(sessions, i, sessions->heap[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child + 1 < sessions->heap_count && sessions->heap[child + 1]->ends_at < sessions->heap[child]->ends_at)
+            child++;
+        if (child >= sessions->heap_count || sessions->heap[child]->ends_at >= session->ends_at)
+            break;
+        heap_set(sessions, i, sessions->heap[child]);
+        i = child;
+    }
+    heap_set(sessions, i, session);
+}
+
+static void heap_remove(struct guard_sessions *sessions, struct guard_session *session)
+{
+    size_t i = session->heap_index;
+    if (i == SIZE_MAX)
+        return;
+    session->heap_index = SIZE_MAX;
+    struct guard_session *last = sessions->heap[--sessions->heap_count];
+    if (last == session)
+        return;
+    heap_set(sessions, i, last);
+    heap_settle(sessions, i);
+}
+
+static int heap_add(struct guard_sessions *sessions, struct guard_session *session)
+{
+    if (sessions->heap_count == sessions->heap_capacity) {
+        size_t capacity = sessions->heap_capacity ? sessions->heap_capacity * 2 : 64;
+        struct guard_session **grown = reallocarray(sessions->heap, capacity, sizeof *grown);
+        if (!grown)
+            return GUARD_ERR_NOMEM;
+        sessions->heap = grown;
+        sessions->heap_capacity = capacity;
+    }
+    heap_set(sessions, sessions->heap_count, session);
+    heap_settle(sessions, sessions->heap_count++);
+    return GUARD_OK;
+}
+
+int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session *session, int64_t ends_at)
+{
+    heap_remove(sessions, session);
+    session->ends_at = ends_at;
+    return ends_at == GUARD_NEVER ? GUARD_OK : heap_add(sessions, session);
+}
+
+struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now)
+{
+    if (!sessions->heap_count || sessions->heap[0]->ends_at > now)
+        return NULL;
+    struct guard_session *session = sessions->heap[0];
+    heap_remove(sessions, session);
+    return session;
+}
+
+/* ---- entries ---- */
+
+/* Closes the gap that an emptied slot leaves in the probe sequences that ran over it. */
+static void close_gap(struct guard_sessions *sessions, size_t gap)
+{
+    size_t i = gap;
+    for (;;) {
+        i = (i + 1) & sessions->mask;
+        if (!sessions->slots[i].client)
+            break;
+        size_t wanted = home(sessions, sessions->slots[i].client);
+        if (((i - wanted) & sessions->mask) >= ((i - gap) & sessions->mask)) {
+            sessions->slots[gap] = sessions->slots[i];
+            gap = i;
+        }
+    }
+    sessions->slots[gap] = (struct slot){0};
+}
+
+void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    size_t i = probe(sessions, client);
+    struct guard_session *session = sessions->slots[i].session;
+    if (!sessions->slots[i].client)
+        return;
+    close_gap(sessions, i);
+    sessions->count--;
+    unlink_id(sessions, session);
+    heap_remove(sessions, session);
+    free_session(sessions->audit, session);
+}
+
+static struct guard_session *new_session(struct mosquitto *client, const char *client_id, const char *username,
+                                         struct guard_identity *identity)
+{
+    struct guard_session *session = calloc(1, sizeof *session);
+    if (!session) {
+        guard_identity_free(&identity);
+        return NULL;
+    }
+    session->client = client;
+    session->client_id = strdup(client_id);
+    session->username = username ? strdup(username) : NULL;
+    session->identity = identity;
+    session->ends_at = GUARD_NEVER;
+    session->heap_index = SIZE_MAX;
+    if (!session->client_id || (username && !session->username)) {
+        free_session(NULL, session);
+        return NULL;
+    }
+    return session;
+}
+
+struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct mosquitto *client,
+                                         const char *client_id, const char *username, struct guard_identity *identity)
+{
+    guard_sessions_remove(sessions, client);
+    struct guard_session *session = new_session(client, client_id, username, identity);
+    if (session && (sessions->count + 1) * 2 > sessions->mask + 1 && grow_slots(sessions) != GUARD_OK) {
+        free_session(sessions->audit, session);
+        return NULL;
+    }
+    if (!session)
+        return NULL;
+    sessions->slots[probe(sessions, client)] = (struct slot){client, session};
+    sessions->count++;
+    link_id(sessions, session);
+    return session;
+}
+
+size_t guard_sessions_slots(const struct guard_sessions *sessions)
+{
+    return sessions->mask + 1;
+}
+
+struct guard_session *guard_sessions_slot(const struct guard_sessions *sessions, size_t slot)
+{
+    return sessions->slots[slot].session;
+}

@@ -1,0 +1,114 @@
+/*
+ * What the plugin knows of each client the broker has: connected ones, and persistent sessions that went offline.
+ *
+ * The broker's struct mosquitto * is the key, because client ids are not unique at every moment (a takeover has two)
+ * and events come with a pointer. A pointer alone proves nothing: the broker re-uses it at once for another client,
+ * some events carry a struct on the stack, and a session may expire without an event. So every look-up compares the
+ * client id as well, and for one that is not connected, the user name.
+ *
+ * Entries are never deleted when a client goes: a will may still be checked, a persistent session may get queued
+ * messages, and the broker does not tell which will not. The entry is replaced when the pointer serves another client.
+ * There are therefore never more entries than the broker had contexts at its peak.
+ *
+ * Broker thread only.
+ */
+#ifndef GUARD_PLUGIN_SESSION_H
+#define GUARD_PLUGIN_SESSION_H
+
+#include "auth/credential_cache.h"
+#include "core/identity.h"
+#include "core/reason.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mosquitto;
+struct acl_subject;
+struct audit;
+struct audit_peer;
+
+#define GUARD_NEVER INT64_MAX
+
+enum guard_session_state {
+    SESSION_DERIVED, /* never authenticated here: its identity is what the broker calls it */
+    SESSION_WAITING, /* a worker verifies its password (2.1); nothing is allowed */
+    SESSION_PENDING, /* authenticated, the broker's CONNECT event is still to come (2.1) */
+    SESSION_ONLINE,  /* connected */
+    SESSION_OFFLINE  /* its connection ended; the broker may keep the session */
+};
+
+struct guard_session {
+    /* read at each ACL_CHECK, so together at the front */
+    struct mosquitto *client;
+    char *client_id;
+    struct acl_subject *subject; /* identity bound to the policy; NULL: nothing is allowed */
+    int64_t ends_at;             /* Unix seconds from which everything is denied; GUARD_NEVER */
+    uint64_t binding;            /* the policy's binding generation that subject was made for */
+    enum guard_session_state state;
+
+    struct guard_identity *identity;
+    char *username; /* as the broker has it after authentication; NULL for none */
+    char *address;  /* canonical text; NULL = not known */
+    struct audit_peer *peer;
+    struct auth_credential_mac mac; /* of user name, password and certificate: tells a re-check from another log-in */
+    bool has_mac;
+    struct auth_credential_mac cache_mac; /* while WAITING: what the credential cache will know it by */
+    bool has_cache_mac;
+    char *stored_hash;    /* the client record's password hash it was verified against, or NULL */
+    uint64_t attempt;     /* of a worker's job while WAITING */
+    uint64_t connection;  /* number of the connection, for mqtt.connection_id */
+    int64_t connected_ns; /* monotonic */
+    uint64_t verdict_ns;  /* from the CONNECT to the verdict */
+    bool cached;          /* the credential was not verified again */
+    int port;
+    uint64_t messages_in, messages_denied;
+    enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
+    bool will_after_kick;          /* its will may still be published although ends_at has passed */
+
+    size_t heap_index;             /* in the expiry heap; SIZE_MAX = not in it */
+    struct guard_session *same_id; /* next entry in the same bucket of the client id index */
+};
+
+struct guard_sessions;
+
+/* audit (may be NULL) must outlive it: the peers of the entries are given back to it. NULL when out of memory. */
+struct guard_sessions *guard_sessions_new(struct audit *audit);
+void guard_sessions_free(struct guard_sessions **sessions);
+
+/*
+ * The entry of that pointer if its client id is the same text, else NULL. For an entry that is not connected the user
+ * name must be the same as well (both may be NULL).
+ */
+struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client);
+
+/*
+ * The entry of that pointer, whatever it is now: without touching the broker's struct, which may be gone. For answers
+ * that come late; the caller compares more than the pointer.
+ */
+struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions, const struct mosquitto *client);
+
+/* The newest entry with that client id, connected or not, or NULL. */
+struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions, const char *client_id);
+
+/*
+ * A fresh entry for the pointer; one that was there before is released first. The strings are copied, identity is taken
+ * over (also on failure, then it is freed). NULL when out of memory: then the pointer has no entry.
+ */
+struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct mosquitto *client,
+                                         const char *client_id, const char *username, struct guard_identity *identity);
+
+/* Removes and frees the entry of that pointer, if there is one. */
+void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquitto *client);
+
+/* Sets when the session ends; keeps the expiry heap in order. GUARD_OK or GUARD_ERR_NOMEM. */
+int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session *session, int64_t ends_at);
+
+/* A session whose end is at or before now, taken out of the heap, or NULL. Call until NULL. */
+struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now);
+
+/* How many slots there are, and the entry in one of them (NULL = empty): for sweeps that go on where they stopped. */
+size_t guard_sessions_slots(const struct guard_sessions *sessions);
+struct guard_session *guard_sessions_slot(const struct guard_sessions *sessions, size_t slot);
+
+#endif

@@ -1,0 +1,57 @@
+#include "plugin/sweep.h"
+
+#include "acl/acl.h"
+#include "core/clock.h"
+#include "plugin/admission.h"
+#include "plugin/background.h"
+#include "plugin/kick.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_source.h"
+
+#define SLICE_NS    2000000
+#define CLOCK_EVERY 16 /* sessions between two looks at the clock */
+
+void guard_rebind(struct guard_plugin *plugin, struct guard_session *session)
+{
+    uint64_t generation = acl_policy_generation(plugin->policy->acl);
+    if (session->binding == generation && session->subject)
+        return;
+    acl_subject_free(&session->subject);
+    guard_bind(plugin->policy, session->identity, session->client_id, session->address, &session->subject, NULL);
+    session->binding = generation;
+}
+
+void guard_review(struct guard_plugin *plugin, struct guard_session *session)
+{
+    if (session->state == SESSION_WAITING || session->kick_reason != GUARD_REASON_NONE)
+        return;
+    enum guard_reason reason = guard_still_good(plugin, session);
+    if (reason != GUARD_REASON_NONE)
+        guard_end_session(plugin, session, reason, reason == GUARD_REASON_TOKEN_EXPIRED);
+    else
+        guard_rebind(plugin, session);
+}
+
+void guard_sweep_begin(struct guard_plugin *plugin)
+{
+    plugin->sweeping = true;
+    plugin->sweep_slot = 0;
+}
+
+void guard_sweep_run(struct guard_plugin *plugin)
+{
+    int64_t until = guard_clock_monotonic_ns() + SLICE_NS;
+    unsigned looked = 0;
+    for (; plugin->sweep_slot < guard_sessions_slots(plugin->sessions); plugin->sweep_slot++) {
+        struct guard_session *session = guard_sessions_slot(plugin->sessions, plugin->sweep_slot);
+        if (!session)
+            continue;
+        guard_review(plugin, session);
+        if (++looked % CLOCK_EVERY == 0 && guard_clock_monotonic_ns() >= until) {
+            plugin->sweep_slot++;
+            guard_background_wake_soon(plugin->background); /* an idle broker would take 100 ms to the next slice */
+            return;
+        }
+    }
+    plugin->sweeping = false;
+}
