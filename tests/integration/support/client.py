@@ -85,7 +85,7 @@ class Client:
         self.paho.on_message = lambda c, u, m: self.messages.put(Message(m.topic, m.payload, m.qos, m.retain))
         self.paho.on_connect = lambda c, u, flags, rc, *more: self._connack.put((code_of(rc), flags))
         self.paho.on_disconnect = self._on_disconnect
-        self.paho.on_publish = lambda c, u, mid, *more: self._answer(mid, self.paho.publish_codes.pop(mid, 0))
+        self.paho.on_publish = self._on_publish
         self.paho.on_subscribe = lambda c, u, mid, codes, *more: self._answer(mid, code_of(codes[0]))
         self.paho.on_unsubscribe = self._on_unsubscribe
         self._lock = threading.Condition()
@@ -95,6 +95,10 @@ class Client:
         with self._lock:
             self._answers[mid] = code
             self._lock.notify_all()
+
+    def _on_publish(self, client, userdata, mid, *more):
+        code = self.paho.publish_codes.pop(mid, 0)
+        self._answer(mid, 0 if code == 0x10 else code)  # 0x10: accepted, but nobody has subscribed
 
     def _on_unsubscribe(self, client, userdata, mid, properties=None, codes=None):
         one = codes[0] if isinstance(codes, list) else codes

@@ -1,0 +1,56 @@
+"""Mosquitto 2.1's HTTP API asks the plugin from a thread of its own, with a client that lives on that thread's stack."""
+import base64
+import http.client
+import threading
+
+import pytest
+
+from support.broker import free_ports
+from support.client import V5
+from test_rules import EVERYONE, users
+
+POLICY = users("ops", "a", roles={"ops": "api"}) + EVERYONE + "[role api]\nread = allow receive /api/#\n"
+
+
+@pytest.fixture
+def api(make_broker, broker_version):
+    if broker_version < (2, 1):
+        pytest.skip("the HTTP API came with Mosquitto 2.1")
+    broker = make_broker(POLICY, start=False)
+    port = free_ports(1)[0]
+    plain = broker.configuration
+    broker.configuration = lambda: plain() + f"listener {port} 127.0.0.1\nprotocol http_api\n"
+    broker.start()
+
+    def get(path, user=None, password=""):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        headers = {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()} if user else {}
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    return broker, get
+
+
+def test_access(api):
+    _, get = api
+    assert get("/api/v1/version", "ops", "pw") == 200
+    assert get("/api/v1/version", "ops", "wrong") == 401
+    assert get("/api/v1/version") == 401
+    assert get("/api/v1/version", "a", "pw") in (401, 403)
+
+
+def test_beside_a_busy_broker(api):
+    """Both threads at once, with policy reloads: no crash (valgrind and the sanitizers run this too)."""
+    broker, get = api
+    a = broker.client("a-id", "a", "pw", version=V5).open()
+    statuses = []
+    threads = [threading.Thread(target=lambda: statuses.extend(get("/api/v1/version", "ops", "pw") for _ in range(20)))
+               for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(40):
+        assert a.publish("devices/a/data") == 0
+        if number % 10 == 0:
+            broker.process.send_signal(1)
+    for thread in threads:
+        thread.join()
+    assert statuses.count(200) == 80
