@@ -131,6 +131,12 @@ struct acl_bind {
 int acl_subject_bind(const struct acl_policy *policy, const struct acl_bind *bind, struct acl_subject **out,
                      struct guard_error *err);
 
+/*
+ * Whether an [assign] line gives this client a role (bind as for acl_subject_bind). Clients without credentials are
+ * admitted only then: the roles that everybody has do not open the door.
+ */
+bool acl_policy_assigns(const struct acl_policy *policy, const struct acl_bind *bind);
+
 /* Frees it and sets *subject to NULL; *subject may be NULL. */
 void acl_subject_free(struct acl_subject **subject);
 

@@ -90,7 +90,7 @@ void guard_login_certificate(struct guard_plugin *plugin, struct guard_login *lo
     login->method = GUARD_AUTH_CERTIFICATE;
     login->reason = auth_certificate_verify(plugin->certificates, &request, &login->identity, &why);
     if (login->reason != GUARD_REASON_NONE)
-        snprintf(login->why, sizeof login->why, "%s", why.text);
+        snprintf(login->why, sizeof login->why, "%.250s", why.text);
 }
 
 /* ---- token ---- */

@@ -1,0 +1,158 @@
+/* plugin/session.c: the table against a plain model, pointers that come back, the expiry heap. */
+#include "broker_double.h"
+#include "plugin/session.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct guard_session *put(struct guard_sessions *sessions, struct mosquitto *client)
+{
+    struct guard_identity *identity = guard_identity_new();
+    assert_non_null(identity);
+    struct guard_session *session = guard_sessions_put(sessions, client, client->id, client->username, identity);
+    assert_non_null(session);
+    session->state = SESSION_ONLINE;
+    return session;
+}
+
+static void a_reused_pointer_is_another_client(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto client = {"one", "alice", 0};
+    struct guard_session *one = put(sessions, &client);
+    assert_ptr_equal(guard_sessions_find(sessions, &client), one);
+    client.id = "two";
+    assert_null(guard_sessions_find(sessions, &client));
+    assert_ptr_equal(guard_sessions_peek(sessions, &client), one);
+    struct guard_session *two = put(sessions, &client);
+    assert_ptr_equal(guard_sessions_find(sessions, &client), two);
+    assert_null(guard_sessions_by_id(sessions, "one"));
+    guard_sessions_free(&sessions);
+    assert_null(sessions);
+}
+
+static void an_offline_entry_needs_the_same_user(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto client = {"id", "alice", 0};
+    struct guard_session *session = put(sessions, &client);
+    session->state = SESSION_OFFLINE;
+    assert_ptr_equal(guard_sessions_find(sessions, &client), session);
+    client.username = "mallory";
+    assert_null(guard_sessions_find(sessions, &client));
+    client.username = NULL;
+    assert_null(guard_sessions_find(sessions, &client));
+    client.id = NULL;
+    assert_null(guard_sessions_find(sessions, &client));
+    guard_sessions_free(&sessions);
+}
+
+static void two_clients_of_one_id_during_a_takeover(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto old = {"id", "alice", 0}, new = {"id", "alice", 0};
+    struct guard_session *first = put(sessions, &old), *second = put(sessions, &new);
+    assert_ptr_equal(guard_sessions_by_id(sessions, "id"), second);
+    assert_ptr_equal(guard_sessions_find(sessions, &old), first);
+    guard_sessions_remove(sessions, &old);
+    assert_ptr_equal(guard_sessions_by_id(sessions, "id"), second);
+    guard_sessions_remove(sessions, &new);
+    assert_null(guard_sessions_by_id(sessions, "id"));
+    guard_sessions_free(&sessions);
+}
+
+#define CLIENTS 5000
+#define STEPS   60000
+
+/* Random puts, removals and look-ups, against an array. */
+static void the_table_agrees_with_a_model(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto *clients = calloc(CLIENTS, sizeof *clients);
+    char(*ids)[16] = calloc(CLIENTS, sizeof *ids);
+    bool *there = calloc(CLIENTS, sizeof *there);
+    unsigned seed = 7;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        snprintf(ids[i], sizeof ids[i], "c%zu", i);
+        clients[i] = (struct mosquitto){ids[i], "u", 0};
+    }
+    for (size_t step = 0; step < STEPS; step++) {
+        seed = seed * 1103515245 + 12345;
+        size_t i = (seed >> 8) % CLIENTS;
+        if (seed >> 28 < 9) {
+            put(sessions, &clients[i]);
+            there[i] = true;
+        } else {
+            guard_sessions_remove(sessions, &clients[i]);
+            there[i] = false;
+        }
+        size_t j = (seed >> 4) % CLIENTS;
+        assert_int_equal(guard_sessions_find(sessions, &clients[j]) != NULL, there[j]);
+        assert_int_equal(guard_sessions_by_id(sessions, ids[j]) != NULL, there[j]);
+    }
+    guard_sessions_free(&sessions);
+    free(there);
+    free(ids);
+    free(clients);
+}
+
+static void sessions_expire_in_order(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    static struct mosquitto clients[300];
+    static char ids[300][8];
+    unsigned seed = 3;
+    size_t alive = 0;
+    for (size_t i = 0; i < 300; i++) {
+        seed = seed * 1103515245 + 12345;
+        snprintf(ids[i], sizeof ids[i], "%zu", i);
+        clients[i] = (struct mosquitto){ids[i], NULL, 0};
+        struct guard_session *session = put(sessions, &clients[i]);
+        assert_int_equal(guard_sessions_set_end(sessions, session, (int64_t)(seed >> 16) % 1000), 0);
+        if (i % 3 == 0) /* renewed */
+            assert_int_equal(guard_sessions_set_end(sessions, session, (int64_t)(seed >> 20) % 1000), 0);
+        if (i % 7 == 0)
+            assert_int_equal(guard_sessions_set_end(sessions, session, GUARD_NEVER), 0);
+        else
+            alive++;
+        if (i % 11 == 0) {
+            alive -= i % 7 != 0;
+            guard_sessions_remove(sessions, &clients[i]);
+        }
+    }
+    int64_t last = -1;
+    size_t seen = 0;
+    for (int64_t now = 0; now <= 1000; now += 10) {
+        struct guard_session *session;
+        while ((session = guard_sessions_expired(sessions, now))) {
+            assert_true(session->ends_at <= now && session->ends_at >= last);
+            last = session->ends_at;
+            seen++;
+        }
+    }
+    assert_int_equal(seen, alive);
+    guard_sessions_free(&sessions);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reused_pointer_is_another_client),
+        cmocka_unit_test(an_offline_entry_needs_the_same_user),
+        cmocka_unit_test(two_clients_of_one_id_during_a_takeover),
+        cmocka_unit_test(the_table_agrees_with_a_model),
+        cmocka_unit_test(sessions_expire_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
