@@ -39,8 +39,8 @@ int auth_jwks_parse(const char *text, size_t length, const char *place, const st
  *  - PEM: one public key (SPKI or PKCS #1), private key (of which the public half is used) or certificate; no kid;
  *  - JSON: a JWK or a JWK Set;
  *  - anything else is an HMAC secret, taken octet by octet; if it is printable ASCII, one line end behind it is not
- * part of it. PEM and JSON text never become a secret. No kid. A file that holds a secret or a private key may not be
- * readable by others, see core/file.h.
+ *    part of it. PEM and JSON text never become a secret. No kid.
+ * A secret or private key in a file that others may read is used, and warned about.
  */
 int auth_jwks_load_file(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err);
 

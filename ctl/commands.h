@@ -5,5 +5,6 @@
 #include "ctl/command.h"
 
 extern const struct ctl_command ctl_passwd;
+extern const struct ctl_command ctl_token_verify;
 
 #endif
