@@ -34,14 +34,14 @@ struct auth_throttle_settings {
     int64_t block_max_ms;             /* … up to this; a key quiet for that long after a block begins anew */
     uint32_t budget_us;               /* processor time a second for failing hashes; 0 = no limit */
     uint32_t budget_burst_us;         /* how much may be spent at once */
-    size_t entries;                   /* of each table, rounded up to a power of two */
+    size_t entries; /* of each table, rounded up to a power of two; known clients: four times as many */
 };
 
 /* 30 failures a minute and address, 10 a minute and user there; 10 min, up to 24 h; 5 % of a core, 5 s at once; 16,384
  * entries. */
 struct auth_throttle_settings auth_throttle_defaults(void);
 
-struct auth_throttle; /* about 100 octets an entry */
+struct auth_throttle; /* about 240 octets for each of `entries` */
 
 /* NULL when out of memory. settings NULL = defaults. */
 struct auth_throttle *auth_throttle_new(const struct auth_throttle_settings *settings);
