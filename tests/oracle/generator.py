@@ -162,6 +162,10 @@ def random_subject(rng, names):
         subject["client_id"] = random_value(rng, names)
     if rng.random() < 0.6:
         subject["roles"] = random_grants(rng, rng.choice([1, 2, 3])).split(", ")
+        if rng.random() < 0.1:
+            subject["roles"].append(rng.choice(["r0:1", "r1", "r2:-3", "no such role"]))
+    elif rng.random() < 0.03:
+        subject["roles"] = []
     attributes = {}
     for name in ("cert.cn", "cert.ou", "jwt.site", "attr.zone"):
         if rng.random() < 0.6:
@@ -169,6 +173,8 @@ def random_subject(rng, names):
     for name in ("jwt.sites", "cert.san.dns"):
         if rng.random() < 0.7:
             attributes[name] = [random_value(rng, names) for _ in range(rng.choice([0, 1, 2, 3]))]
+            if rng.random() < 0.03:  # around the cap of |any
+                attributes[name] = [f"n{i}" for i in range(rng.choice([62, 63, 64]))] + ["a"]
     if rng.random() < 0.3:
         attributes["jwt.scope"] = rng.choice(["gw", "read gw", "gateway", ["x", "a gw"]])
     if rng.random() < 0.6:
