@@ -28,7 +28,13 @@ missing() {
 }
 
 names=$(wanted "$@")
-lacking=$(printf '%s\n' "$names" | missing)
+lacking=$(printf '%s\n' "$names" | grep -v '?$' | missing)
+# optional ones: only those that this release has
+for name in $(printf '%s\n' "$names" | sed -n 's/?$//p' | missing); do
+  apt-cache show --no-all-versions "$name" >/dev/null 2>&1 && lacking="$lacking
+$name"
+done
+lacking=$(printf '%s\n' "$lacking" | sed '/^$/d')
 if [ "$list_only" = yes ]; then
   [ -z "$lacking" ] || echo "$lacking"
   exit 0
