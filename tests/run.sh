@@ -11,7 +11,8 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
   (no option)    everything on the installed broker: about ten minutes on two cores
   --quick        what to run before a commit: unit tests, guards, the main integration tests; about two minutes
   --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources
-  --only STAGE   only these stages (what they need is built): unit guards integration asan valgrind fuzz 2.0.21 2.1.2
+  --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
+                 2.0.21 2.1.2 quickstart
   --jobs N       brokers under test at the same time (default: two a core)
   -v             show the whole output of the tests, not only of those that fail
 
@@ -88,8 +89,8 @@ wants() {
     case ,$only, in *,"$1",*) return 0 ;; *) return 1 ;; esac
   fi
   case $1 in
-    unit | guards | integration) return 0 ;;
-    asan | valgrind | fuzz) [ "$quick" = no ] ;;
+    unit | tools | guards | integration) return 0 ;;
+    asan | valgrind | fuzz | quickstart) [ "$quick" = no ] ;;
     *) [ "$matrix" = yes ] ;;
   esac
 }
@@ -111,6 +112,13 @@ unit() {
     --output-junit "$results/unit-$1.xml"
 }
 
+# python NAME FOLDER [PYTEST-OPTION…]: tests in Python that need no broker
+python() {
+  local name=$1 folder=$2
+  shift 2
+  stage "$name" /usr/bin/python3 -m pytest "$folder" -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
+}
+
 # integration NAME BROKER [PYTEST-OPTION…]: the tests with real brokers. Environment: GUARD_* of tests/integration/conftest.py
 integration() {
   local name=$1 broker=$2
@@ -130,7 +138,7 @@ provided() {
 
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | guards | integration | asan | valgrind | fuzz | 2.0.21 | 2.1.2) ;;
+    unit | tools | guards | integration | asan | valgrind | fuzz | quickstart | 2.0.21 | 2.1.2) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -138,8 +146,12 @@ done
 tests/setup/install.sh build run test || { failed=1; finish; }
 
 if wants unit; then unit dev; fi
-if wants guards && build release; then
-  stage guards /usr/bin/python3 -m pytest tests/guards -q -p no:cacheprovider --junitxml "$results/guards.xml"
+if wants guards && build release; then python guards tests/guards; fi
+if wants tools && build release; then
+  for folder in tests/*/; do
+    case $folder in tests/guards/ | tests/integration/) continue ;; esac
+    compgen -G "$folder/test_*.py" >/dev/null && python "$(basename "$folder")" "$folder" -n "$(nproc)"
+  done
 fi
 if wants integration && build release && provided system; then
   if [ "$quick" = yes ]; then
@@ -155,6 +167,7 @@ if wants valgrind && build dev && provided system; then
   GUARD_UNDER=valgrind integration valgrind "$broker" -m memory
 fi
 if wants fuzz; then unit fuzz; fi
+if wants quickstart; then attempt quickstart examples/quickstart/run.sh && passed=$((passed + 1)); fi
 for version in 2.0.21 2.1.2; do
   if wants "$version" && build release && provided "$version"; then
     integration "broker-$version" "$broker"
