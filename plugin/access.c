@@ -183,6 +183,8 @@ static inline bool decide(struct check *check, enum acl_action action)
     struct guard_plugin *plugin = check->plugin;
     struct guard_session *session = check->session;
     const struct mosquitto_evt_acl_check *event = check->event;
+    if (unlikely(plugin->closed))
+        return refuse(check, GUARD_REASON_POLICY_UNAVAILABLE);
     if (unlikely(plugin->now >= session->ends_at || !session->subject) && !decide_unusual(check))
         return false;
     struct acl_request request = {

@@ -156,6 +156,8 @@ static enum guard_reason check_rights(struct guard_plugin *plugin, struct guard_
 static enum guard_reason judge(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject **subject)
 {
     struct guard_error err;
+    if (plugin->closed)
+        return GUARD_REASON_POLICY_UNAVAILABLE;
     enum guard_reason reason = check_bans(plugin, login->address, login->client_id, login->identity->username);
     if (reason == GUARD_REASON_NONE)
         reason = check_record(plugin, login);

@@ -16,6 +16,7 @@
 #include "plugin/lifecycle.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/policy_store.h"
 #include "plugin/ways.h"
 
 #include <stdlib.h>
@@ -101,6 +102,31 @@ static void watch_keys(void *context)
     auth_jwks_unref(&keys);
 }
 
+void guard_compose_redis_keys(struct guard_plugin *plugin, const char *issuer, const char *json)
+{
+    const struct guard_log *log = guard_background_log(plugin->background);
+    char place[512];
+    struct auth_jwks *keys = NULL;
+    struct guard_error err;
+    if (plugin->options.jwt_jwks_file[0] || strcmp(plugin->options.jwt_issuer, issuer) != 0)
+        return;
+    snprintf(place, sizeof place, "%sjwks:%s", plugin->options.redis_prefix, issuer);
+    struct keys_message *message = calloc(1, sizeof *message);
+    if (!message)
+        return;
+    message->message = (struct guard_message){.deliver = deliver_keys, .discard = discard_keys};
+    int rc = !json ? GUARD_OK : auth_jwks_parse(json, strlen(json), place, log, &keys, &err);
+    if (rc == GUARD_OK && json)
+        rc = make_verifier(&plugin->options, keys, &message->verifier, &err);
+    auth_jwks_unref(&keys);
+    if (rc == GUARD_OK) { /* without keys there is no verifier, and no token is good */
+        guard_background_post(plugin->background, &message->message);
+        return;
+    }
+    guard_log(log, GUARD_LOG_ERROR, "%s was not taken, the keys in use stay: %s", place, err.text);
+    free(message);
+}
+
 static int compose_tokens(struct guard_plugin *plugin, struct guard_error *err)
 {
     if (!plugin->options.jwt_jwks_file[0])
@@ -175,22 +201,24 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
     if (rc == GUARD_OK)
         rc = guard_background_start(&plugin->background, err);
     if (rc == GUARD_OK)
-        rc = guard_policy_source_open(plugin, &plugin->policy_source, &plugin->policy, err);
+        rc = guard_compose_audit(plugin, err);
+    if (rc == GUARD_OK)
+        rc = guard_policy_source_open(plugin, err);
     if (rc == GUARD_OK)
         rc = compose_tokens(plugin, err);
     if (rc == GUARD_OK)
         rc = compose_certificates(plugin, err);
     if (rc == GUARD_OK)
         rc = compose_passwords(plugin, err);
-    if (rc == GUARD_OK)
-        rc = guard_compose_audit(plugin, err);
     if (rc != GUARD_OK)
         return rc;
     plugin->acl = acl_context_new();
     plugin->sessions = guard_sessions_new(plugin->audit);
     if (!plugin->acl || !plugin->sessions)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
-    return GUARD_OK;
+    rc = guard_policy_store_start(plugin, err);
+    guard_background_deliver(plugin->background, plugin); /* the snapshot counts from the first client on */
+    return rc;
 }
 
 int guard_plugin_compose(struct guard_plugin *plugin, struct guard_error *err)
@@ -200,20 +228,16 @@ int guard_plugin_compose(struct guard_plugin *plugin, struct guard_error *err)
     plugin->coexist = plugin->options.mode == GUARD_MODE_COEXIST;
     pthread_mutex_init(&plugin->shared_lock, NULL);
     int rc = compose(plugin, err);
-    if (rc != GUARD_OK) {
+    if (rc != GUARD_OK)
         guard_plugin_dispose(plugin);
-        return rc;
-    }
-    struct guard_policy_set *first = plugin->policy;
-    plugin->policy = NULL;
-    guard_policy_take(plugin, first, AUDIT_TRIGGER_STARTUP, 0);
-    return GUARD_OK;
+    return rc;
 }
 
 void guard_plugin_dispose(struct guard_plugin *plugin)
 {
     if (plugin->sessions)
         guard_sessions_audit_shutdown(plugin);
+    guard_policy_store_stop(plugin);
     auth_worker_pool_free(&plugin->workers);
     guard_background_stop(&plugin->background);
     guard_sessions_free(&plugin->sessions);
@@ -221,15 +245,12 @@ void guard_plugin_dispose(struct guard_plugin *plugin)
     guard_kicks_free(plugin);
     free(plugin->pending.topic);
     acl_context_free(&plugin->acl);
-    guard_policy_set_free(&plugin->policy);
-    if (plugin->policy_source)
-        guard_policy_source_close(&plugin->policy_source);
+    guard_policy_source_close(plugin);
     auth_token_verifier_unref(&plugin->tokens);
     auth_jwks_watch_free(&plugin->token_keys);
     auth_certificate_config_free(&plugin->certificates);
     auth_throttle_free(&plugin->throttle);
     auth_credential_cache_free(&plugin->credentials);
-    guard_revocations_unref(&plugin->revocations);
     pthread_mutex_destroy(&plugin->shared_lock);
     guard_options_free(&plugin->options);
 }
@@ -262,4 +283,5 @@ void guard_compose_reload(struct guard_plugin *plugin)
     reload_options(plugin);
     if (plugin->token_keys)
         auth_jwks_watch_reload(plugin->token_keys);
+    guard_policy_store_resync(plugin);
 }

@@ -7,4 +7,8 @@ struct guard_plugin;
 /* SIGHUP: the config file's reloadable options, and the token keys. */
 void guard_compose_reload(struct guard_plugin *plugin);
 
+/* Store thread: a key set of Redis was put or, json NULL, removed. It counts if issuer is ours and no key file is set.
+ */
+void guard_compose_redis_keys(struct guard_plugin *plugin, const char *issuer, const char *json);
+
 #endif

@@ -152,6 +152,11 @@ static bool needs_tls(const struct guard_plugin *plugin, const struct guard_logi
 
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)
 {
+    if (plugin->closed) {
+        login->method = login->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_TOKEN;
+        refuse(login, GUARD_REASON_POLICY_UNAVAILABLE);
+        return;
+    }
     if (needs_tls(plugin, login)) {
         login->method = login->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_TOKEN;
         snprintf(login->why, sizeof login->why, "credentials over a listener without TLS (require_tls)");

@@ -24,7 +24,7 @@ struct auth_token_verifier;
 struct auth_worker_pool;
 struct guard_background;
 struct guard_policy_set;
-struct guard_policy_source;
+struct guard_policy_store;
 struct guard_revocations;
 struct mosquitto;
 
@@ -59,6 +59,7 @@ struct guard_plugin {
     bool warned_bypass; /* said once that clients come in without BASIC_AUTH */
     bool warned_capped;
     bool coexist;
+    bool closed;       /* there is no policy that may be used: everything is denied */
     bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
     int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
     struct guard_pending_publish pending;
@@ -85,9 +86,9 @@ struct guard_plugin {
     struct guard_options options;
     struct guard_option_pair *pairs; /* of mosquitto.conf */
     size_t pair_count;
-    struct guard_policy_source *policy_source; /* background thread only */
-    struct auth_jwks_watch *token_keys;        /* background thread only */
-    pthread_mutex_t shared_lock;               /* of what the HTTP API's thread reads: policy */
+    struct guard_policy_store *policy_store;
+    struct auth_jwks_watch *token_keys; /* background thread only */
+    pthread_mutex_t shared_lock;        /* of what the HTTP API's thread reads: policy */
     struct guard_kick *kicks;
     size_t kick_count, kick_capacity;
     struct guard_log log;

@@ -1,6 +1,6 @@
 /*
- * The policy in use and where it comes from. A guard_policy_set is made off the broker thread and never changes; the
- * broker thread takes a new one from TICK, so that one publish and its deliveries are decided by one policy, and hands
+ * Where the policy comes from: the policy file, Redis, or both (the file's part is fixed, Redis adds). The broker
+ * thread takes a new policy from TICK only, so that one publish and its deliveries are decided by one policy, and hands
  * the old one back to be freed elsewhere.
  */
 #ifndef GUARD_PLUGIN_POLICY_SOURCE_H
@@ -8,43 +8,47 @@
 
 #include "audit/audit.h"
 #include "core/error.h"
-#include "core/policy_text.h"
+#include "plugin/background.h"
+#include "plugin/policy_set.h"
 
-#include <stdint.h>
-
-struct acl_policy;
-struct guard_clients;
 struct guard_plugin;
 struct guard_policy_source;
+struct guard_revocations;
 
-struct guard_policy_set {
-    struct acl_policy *acl;
-    struct guard_clients *clients;
-    char *decoy; /* stored hash for users that are not known */
-    char version[65];
-    char sha256[65]; /* of the source, lower-case hex */
-    char ruleset[256];
-    uint64_t serial; /* counts up with every set of this process */
-    int64_t rules;
+/*
+ * What changed, on its way to the broker thread; it owns everything. Sent by guard_policy_send.
+ */
+struct guard_policy_change {
+    struct guard_message message;
+    struct guard_policy_set *set;          /* NULL: the one in use stays */
+    struct guard_revocations *revocations; /* NULL: likewise */
+    bool review_all;                       /* every session must be looked at, else only those of users */
+    char **users;                          /* user names whose records changed */
+    size_t user_count;
+    enum guard_reason reason; /* why there is no set although there should be; NONE */
+    struct guard_error error;
+    enum audit_policy_source source;
+    enum audit_policy_trigger trigger;
+    uint64_t duration_ns;
 };
 
 /*
- * Reads the policy for the first time, on the caller's thread. Without policy_file the policy is empty, which denies
- * everything. On failure every problem was logged and err holds the first.
+ * Reads the policy file for the first time, on the caller's thread: plugin->policy is set. Without one the policy is
+ * empty, which denies everything. On failure every problem was logged and err holds the first.
  */
-int guard_policy_source_open(struct guard_plugin *plugin, struct guard_policy_source **source,
-                             struct guard_policy_set **first, struct guard_error *err);
-void guard_policy_source_close(struct guard_policy_source **source);
+int guard_policy_source_open(struct guard_plugin *plugin, struct guard_error *err);
+void guard_policy_source_close(struct guard_plugin *plugin);
 
-/* Frees a set; may take a while, so not on the broker thread. *set may be NULL. */
-void guard_policy_set_free(struct guard_policy_set **set);
-
-/* Asks the background thread to read the policy file again; the outcome is logged, audited and taken into use from
- * TICK. */
+/* SIGHUP: the background thread reads the file again; the outcome is logged, audited and taken into use from TICK. */
 void guard_policy_reload(struct guard_plugin *plugin);
 
-/* Broker thread: puts set in place of the one in use, tells the audit, and has all sessions looked at again. */
-void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_set *set, enum audit_policy_trigger trigger,
-                       uint64_t duration_ns);
+/* Any thread: sends a change to the broker thread; owns it from here on. */
+void guard_policy_send(struct guard_plugin *plugin, struct guard_policy_change *change);
+
+/* Broker thread: takes a change into use. Frees it. */
+void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *change);
+
+/* A zeroed change, or NULL. */
+struct guard_policy_change *guard_policy_change_new(void);
 
 #endif

@@ -18,12 +18,19 @@ struct slot {
     struct guard_session *session;
 };
 
+/* Chained hash index over one text of a session, newest entry first. */
+struct index {
+    struct guard_session **buckets;
+    size_t mask;
+    size_t key;  /* offset of the text in struct guard_session; NULL texts are not indexed */
+    size_t link; /* offset of the link */
+};
+
 struct guard_sessions {
     struct slot *slots; /* open addressing, linear probing, at most half full */
     size_t mask;
     size_t count;
-    struct guard_session **buckets; /* by client id, newest first */
-    size_t bucket_mask;
+    struct index by_id, by_user;
     struct guard_siphash_key key;
     struct audit *audit;
     struct guard_session **heap; /* by ends_at, smallest first */
@@ -44,6 +51,12 @@ static inline size_t probe(const struct guard_sessions *sessions, const struct m
     return i;
 }
 
+static bool index_init(struct index *index, size_t key, size_t link)
+{
+    *index = (struct index){calloc(FIRST_BUCKETS, sizeof *index->buckets), FIRST_BUCKETS - 1, key, link};
+    return index->buckets != NULL;
+}
+
 struct guard_sessions *guard_sessions_new(struct audit *audit)
 {
     struct guard_sessions *sessions = calloc(1, sizeof *sessions);
@@ -51,11 +64,14 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
         return NULL;
     sessions->audit = audit;
     sessions->mask = FIRST_SLOTS - 1;
-    sessions->bucket_mask = FIRST_BUCKETS - 1;
     sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
-    sessions->buckets = calloc(FIRST_BUCKETS, sizeof *sessions->buckets);
     sessions->key = guard_siphash_random_key();
-    if (!sessions->slots || !sessions->buckets)
+    bool indexed =
+        index_init(&sessions->by_id, offsetof(struct guard_session, client_id), offsetof(struct guard_session, by_id));
+    indexed = index_init(&sessions->by_user, offsetof(struct guard_session, username),
+                         offsetof(struct guard_session, by_user)) &&
+              indexed;
+    if (!sessions->slots || !indexed)
         guard_sessions_free(&sessions);
     return sessions;
 }
@@ -82,7 +98,8 @@ void guard_sessions_free(struct guard_sessions **sessions_pointer)
         if (sessions->slots[i].client)
             free_session(sessions->audit, sessions->slots[i].session);
     free(sessions->slots);
-    free(sessions->buckets);
+    free(sessions->by_id.buckets);
+    free(sessions->by_user.buckets);
     free(sessions->heap);
     free(sessions);
     *sessions_pointer = NULL;
@@ -112,63 +129,91 @@ struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions,
     return sessions->slots[probe(sessions, client)].session;
 }
 
-static struct guard_session **bucket_of(const struct guard_sessions *sessions, const char *client_id)
+static const char *key_of(const struct index *index, const struct guard_session *session)
 {
-    return &sessions->buckets[guard_siphash(&sessions->key, client_id, strlen(client_id)) & sessions->bucket_mask];
+    return *(char *const *)((const char *)session + index->key);
+}
+
+static struct guard_session_link *link_of(const struct index *index, struct guard_session *session)
+{
+    return (struct guard_session_link *)((char *)session + index->link);
+}
+
+static struct guard_session **bucket_of(const struct guard_sessions *sessions, const struct index *index,
+                                        const char *key)
+{
+    return &index->buckets[guard_siphash(&sessions->key, key, strlen(key)) & index->mask];
 }
 
 struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions, const char *client_id)
 {
-    struct guard_session *session = *bucket_of(sessions, client_id);
+    struct guard_session *session = *bucket_of(sessions, &sessions->by_id, client_id);
     while (session && strcmp(session->client_id, client_id) != 0)
-        session = session->same_id;
+        session = session->by_id.next;
     return session;
 }
 
-static void unlink_id(struct guard_sessions *sessions, struct guard_session *session)
+void guard_sessions_of_user(const struct guard_sessions *sessions, const char *username,
+                            void (*visit)(void *context, struct guard_session *session), void *context)
 {
-    struct guard_session **link = bucket_of(sessions, session->client_id);
-    while (*link && *link != session)
-        link = &(*link)->same_id;
-    if (*link)
-        *link = session->same_id;
+    struct guard_session *session = *bucket_of(sessions, &sessions->by_user, username);
+    for (; session; session = session->by_user.next)
+        if (strcmp(session->username, username) == 0)
+            visit(context, session);
 }
 
-static void link_id(struct guard_sessions *sessions, struct guard_session *session)
+static void unlink_from(struct index *index, struct guard_session *session)
 {
-    struct guard_session **bucket = bucket_of(sessions, session->client_id);
-    session->same_id = *bucket;
+    struct guard_session_link *link = link_of(index, session);
+    if (!link->back)
+        return;
+    *link->back = link->next;
+    if (link->next)
+        link_of(index, link->next)->back = link->back;
+    *link = (struct guard_session_link){0};
+}
+
+static void link_into(const struct guard_sessions *sessions, struct index *index, struct guard_session *session)
+{
+    const char *key = key_of(index, session);
+    if (!key)
+        return;
+    struct guard_session **bucket = bucket_of(sessions, index, key);
+    struct guard_session_link *link = link_of(index, session);
+    *link = (struct guard_session_link){*bucket, bucket};
+    if (link->next)
+        link_of(index, link->next)->back = &link->next;
     *bucket = session;
 }
 
-/* Oldest first, so that the newest entry of an id ends up in front again. */
-static void relink_chain(struct guard_sessions *sessions, struct guard_session *session)
+/* Oldest first, so that the newest entry of a text ends up in front again. */
+static void relink_chain(const struct guard_sessions *sessions, struct index *index, struct guard_session *session)
 {
     struct guard_session *reversed = NULL;
     while (session) {
-        struct guard_session *next = session->same_id;
-        session->same_id = reversed;
+        struct guard_session *next = link_of(index, session)->next;
+        link_of(index, session)->next = reversed;
         reversed = session;
         session = next;
     }
     while (reversed) {
-        struct guard_session *next = reversed->same_id;
-        link_id(sessions, reversed);
+        struct guard_session *next = link_of(index, reversed)->next;
+        link_into(sessions, index, reversed);
         reversed = next;
     }
 }
 
-static void grow_buckets(struct guard_sessions *sessions)
+static void index_grow(const struct guard_sessions *sessions, struct index *index)
 {
-    size_t old_count = sessions->bucket_mask + 1;
-    struct guard_session **old = sessions->buckets;
+    size_t old_count = index->mask + 1;
+    struct guard_session **old = index->buckets;
     struct guard_session **grown = calloc(old_count * 2, sizeof *grown);
     if (!grown)
         return; /* longer chains, still right */
-    sessions->buckets = grown;
-    sessions->bucket_mask = old_count * 2 - 1;
+    index->buckets = grown;
+    index->mask = old_count * 2 - 1;
     for (size_t i = 0; i < old_count; i++)
-        relink_chain(sessions, old[i]);
+        relink_chain(sessions, index, old[i]);
     free(old);
 }
 
@@ -185,8 +230,10 @@ static int grow_slots(struct guard_sessions *sessions)
         if (old[i].client)
             sessions->slots[probe(sessions, old[i].client)] = old[i];
     free(old);
-    if (sessions->count > sessions->bucket_mask)
-        grow_buckets(sessions);
+    if (sessions->count > sessions->by_id.mask) {
+        index_grow(sessions, &sessions->by_id);
+        index_grow(sessions, &sessions->by_user);
+    }
     return GUARD_OK;
 }
 
@@ -288,7 +335,8 @@ void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquit
         return;
     close_gap(sessions, i);
     sessions->count--;
-    unlink_id(sessions, session);
+    unlink_from(&sessions->by_id, session);
+    unlink_from(&sessions->by_user, session);
     heap_remove(sessions, session);
     free_session(sessions->audit, session);
 }
@@ -327,7 +375,8 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
         return NULL;
     sessions->slots[probe(sessions, client)] = (struct slot){client, session};
     sessions->count++;
-    link_id(sessions, session);
+    link_into(sessions, &sessions->by_id, session);
+    link_into(sessions, &sessions->by_user, session);
     return session;
 }
 

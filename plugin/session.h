@@ -38,6 +38,12 @@ enum guard_session_state {
     SESSION_OFFLINE  /* its connection ended; the broker may keep the session */
 };
 
+/* Doubly linked, so that leaving a long chain (a user name that a whole fleet shares) takes one step. */
+struct guard_session_link {
+    struct guard_session *next;
+    struct guard_session **back; /* what points here; NULL = in no chain */
+};
+
 struct guard_session {
     /* read at each ACL_CHECK, so together at the front */
     struct mosquitto *client;
@@ -66,8 +72,8 @@ struct guard_session {
     enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
     bool will_after_kick;          /* its will may still be published although ends_at has passed */
 
-    size_t heap_index;             /* in the expiry heap; SIZE_MAX = not in it */
-    struct guard_session *same_id; /* next entry in the same bucket of the client id index */
+    size_t heap_index;                        /* in the expiry heap; SIZE_MAX = not in it */
+    struct guard_session_link by_id, by_user; /* in their buckets of the two indexes */
 };
 
 struct guard_sessions;
@@ -90,6 +96,10 @@ struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions,
 
 /* The newest entry with that client id, connected or not, or NULL. */
 struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions, const char *client_id);
+
+/* Calls visit for every entry of that user name; visit must not add or remove entries. */
+void guard_sessions_of_user(const struct guard_sessions *sessions, const char *username,
+                            void (*visit)(void *context, struct guard_session *session), void *context);
 
 /*
  * A fresh entry for the pointer; one that was there before is released first. The strings are copied, identity is taken
