@@ -83,8 +83,11 @@ static const struct certificate_mapping *find_mapping(const struct auth_certific
 {
     for (size_t i = 0; i < config->count; i++) {
         int rc = certificate_mapping_apply(&config->mapping[i], certificate, facts, match, username, why);
-        if (rc == GUARD_OK)
+        if (rc == GUARD_OK) {
+            if (why)
+                *why = (struct guard_error){0}; /* what an earlier mapping had against it */
             return &config->mapping[i];
+        }
         if (rc != GUARD_ERR_NOT_FOUND)
             return NULL;
     }

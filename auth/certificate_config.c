@@ -158,9 +158,13 @@ static int read_mapping(struct reader *reader, struct guard_buffer *word, struct
                              "expected SOURCE or SOURCE:PATTERN, for example cn or san.dns:{device}.example.org");
     if (!rc)
         rc = read_source(reader, word->data, begin, to);
-    while (!rc && (rc = read_word(reader, word, &begin)) == GUARD_OK)
+    while (!rc) {
+        int word_rc = read_word(reader, word, &begin);
+        if (word_rc)
+            return word_rc == GUARD_ERR_NOT_FOUND ? GUARD_OK : word_rc;
         rc = read_issuer(reader, word->data, begin, to);
-    return rc == GUARD_ERR_NOT_FOUND ? GUARD_OK : rc;
+    }
+    return rc;
 }
 
 int auth_certificate_config_parse(const char *text, struct auth_certificate_config **out, struct guard_error *err)
