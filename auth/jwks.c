@@ -163,6 +163,11 @@ size_t auth_jwks_count(const struct auth_jwks *keys)
     return keys->count;
 }
 
+const struct auth_key *auth_jwks_at(const struct auth_jwks *keys, size_t index)
+{
+    return keys->keys[index];
+}
+
 struct auth_key_info auth_jwks_key(const struct auth_jwks *keys, size_t index)
 {
     const struct auth_key *key = keys->keys[index];

@@ -30,6 +30,9 @@ const struct auth_key *auth_jwks_find(const struct auth_jwks *keys, const char *
 /* What any of the keys can do. */
 uint32_t auth_jwks_algorithms(const struct auth_jwks *keys);
 
+/* index < auth_jwks_count. */
+const struct auth_key *auth_jwks_at(const struct auth_jwks *keys, size_t index);
+
 /* Reads a JWKS or JWK text into an unfinished set. */
 int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, const char *place, bool *secret,
                        const struct guard_log *log, struct guard_error *err);

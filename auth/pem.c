@@ -32,18 +32,41 @@ static EVP_PKEY *decode(const char *text, size_t length, int selection)
     return pkey;
 }
 
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+    size_t end_length = strlen(end);
+    return length >= end_length && memcmp(text + length - end_length, end, end_length) == 0;
+}
+
+/* The first block whose label ends so ("RSA PRIVATE KEY"), or NULL. `openssl ecparam` puts parameters before the key.
+ */
+static const char *find_block(const char *text, size_t length, const char *label_end)
+{
+    static const char begin[] = "-----BEGIN ", dashes[] = "-----";
+    const char *end = text + length, *at = text;
+    while ((at = memmem(at, (size_t)(end - at), begin, sizeof begin - 1))) {
+        const char *label = at + sizeof begin - 1;
+        const char *close = memmem(label, (size_t)(end - label), dashes, sizeof dashes - 1);
+        if (close && ends_with(label, (size_t)(close - label), label_end))
+            return at;
+        at = label;
+    }
+    return NULL;
+}
+
 int auth_pem_read(const char *text, size_t length, bool need_private, EVP_PKEY **out, bool *is_private,
                   struct guard_error *err)
 {
-    *is_private = memmem(text, length, "PRIVATE KEY-----", 16) != NULL;
+    const char *block = find_block(text, length, "PRIVATE KEY");
+    *is_private = block != NULL;
     *out = NULL;
-    if (*is_private)
-        *out = decode(text, length, EVP_PKEY_KEYPAIR);
-    else if (!need_private)
-        *out = decode(text, length, EVP_PKEY_PUBLIC_KEY);
+    if (!block && !need_private)
+        block = find_block(text, length, "PUBLIC KEY");
+    if (block)
+        *out = decode(block, length - (size_t)(block - text), *is_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY);
     if (*out)
         return GUARD_OK;
-    if (*is_private && (memmem(text, length, "ENCRYPTED", 9) != NULL))
+    if (*is_private && memmem(text, length, "ENCRYPTED", 9))
         return guard_fail(err, GUARD_ERR_INVALID, "a private key that is encrypted; decrypt it with openssl pkey");
     return guard_fail(err, GUARD_ERR_INVALID, "PEM that holds no %s key that OpenSSL can read",
                       need_private ? "private" : "public or private");

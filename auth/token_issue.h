@@ -3,6 +3,7 @@
 #define GUARD_AUTH_TOKEN_ISSUE_H
 
 #include "auth/algorithm.h"
+#include "auth/jwks.h"
 #include "core/error.h"
 
 struct auth_signing_key;
@@ -17,7 +18,7 @@ void auth_signing_key_free(struct auth_signing_key **key);
 /* The kid of a JWK, or NULL. Lives as long as the key. */
 const char *auth_signing_key_id(const struct auth_signing_key *key);
 
-/* What the key can do, as a mask; the first that a newcomer should use with it (ES256 for P-256, RS256 for RSA …). */
+/* What the key can do, as a mask; and what to sign with when nobody says (ES256 with P-256, RS256 with RSA …). */
 uint32_t auth_signing_key_algorithms(const struct auth_signing_key *key);
 enum auth_algorithm auth_signing_key_preferred(const struct auth_signing_key *key);
 
@@ -36,9 +37,10 @@ int auth_token_issue(const struct auth_signing_key *key, enum auth_algorithm alg
 int auth_key_generate(enum auth_algorithm algorithm, const char *kid, char **private_jwk, struct guard_error *err);
 
 /*
- * The public JWK of a private or public key file (PEM or JWK), e.g. to put it in a JWKS. A secret has no public half:
- * GUARD_ERR_INVALID. kid NULL: the key's own, or the RFC 7638 thumbprint.
+ * The public JWK Set of a set's keys, e.g. of the private keys of an issuer. Keys without kid get their RFC 7638
+ * thumbprint. *jwks is freed by guard_free_string. GUARD_ERR_INVALID if there is a secret in it: that has no public
+ * half.
  */
-int auth_key_public_jwk(const char *path, const char *kid, char **jwk, struct guard_error *err);
+int auth_jwks_public(const struct auth_jwks *keys, char **jwks, struct guard_error *err);
 
 #endif

@@ -6,5 +6,8 @@
 
 extern const struct ctl_command ctl_passwd;
 extern const struct ctl_command ctl_token_verify;
+extern const struct ctl_command ctl_keys_jwks;
+extern const struct ctl_command ctl_keys_generate;
+extern const struct ctl_command ctl_token_issue;
 
 #endif

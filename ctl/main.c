@@ -10,6 +10,9 @@
 static const struct ctl_command *const commands[] = {
     &ctl_passwd,
     &ctl_token_verify,
+    &ctl_token_issue,
+    &ctl_keys_generate,
+    &ctl_keys_jwks,
     NULL,
 };
 
