@@ -34,6 +34,13 @@ def test_broker_functions_are_all_known_to_2_0(build):
     assert strong and strong <= exported, strong - exported
 
 
+def test_nothing_of_our_own_is_missing(build):
+    """A shared object links with holes; the broker would find them at its start."""
+    lines = output("nm", "-D", "--undefined-only", build / "mosquitto_guard.so").splitlines()
+    missing = [name for name in (line.split()[-1] for line in lines) if re.match("(guard|acl|auth|store|audit)_", name)]
+    assert not missing, missing
+
+
 def test_hardening(build):
     for name in ("mosquitto_guard.so", "guardctl"):
         dynamic, headers = output("readelf", "-dW", build / name), output("readelf", "-lW", build / name)

@@ -11,7 +11,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto"
 UNDER = os.environ.get("GUARD_UNDER", "")
-BUILD = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / {"asan": "asan", "valgrind": "dev"}.get(UNDER, "release"))
+BUILD = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / {"asan": "asan", "valgrind": "dev"}.get(UNDER, "release")).resolve()
 PLUGIN = BUILD / "mosquitto_guard.so"
 GUARDCTL = BUILD / "guardctl"
 SLOWNESS = {"valgrind": 20, "asan": 3}.get(UNDER, 1)  # time limits are stretched by this
