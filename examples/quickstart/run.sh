@@ -99,10 +99,11 @@ print(*[x.getsockname()[1] for x in s])')
   stop "The broker did not start."
 }
 
-# token NAME [ROLE]: what the issuer would give the device
+# token NAME [OPTION…]: what the issuer would give the device
 token() {
-  "$build/guardctl" token issue --key "$dir/issuer.key" --issuer quickstart --audience mqtt --subject "$1" \
-    --lifetime "${3:-600}" ${2:+--role "$2"}
+  local name=$1
+  shift
+  "$build/guardctl" token issue --key "$dir/issuer.key" --issuer quickstart --audience mqtt --subject "$name" --expires-in 10m "$@"
 }
 
 # --- one attempt: what happens, and what the audit trail says about it
@@ -164,7 +165,7 @@ devices() {
   local web=("$here/websocket_device.py" "$port_web" pump-2)
   try allowed "publishes its own telemetry" "${web[@]}" "$(token pump-2)" devices/pump-2/data 7bar
   try refused "publishes as if it were gate-3" "${web[@]}" "$(token pump-2)" devices/gate-3/data open
-  try "not let in" "comes back with an expired token" "${web[@]}" "$(token pump-2 "" -60)" devices/pump-2/data 7bar
+  try "not let in" "comes back with an expired token" "${web[@]}" "$(token pump-2 --now $(($(date +%s) - 3600)))" devices/pump-2/data 7bar
 
   heading "gate-3 has a client certificate, and speaks TLS"
   local tls="-p $port_tls -i gate-3 --cafile $dir/ca.pem --cert $dir/gate-3.pem --key $dir/gate-3.key"
@@ -172,7 +173,7 @@ devices() {
   try allowed "subscribes to its commands" sub $tls -t devices/gate-3/commands
 
   heading "olga is an operator: her token says so"
-  local olga="-p $port_plain -i olga -u olga -P $(token olga operator)"
+  local olga="-p $port_plain -i olga -u olga -P $(token olga --claim 'roles=["operator"]')"
   try allowed "watches every device" sub $olga -t 'devices/#'
   try allowed "sends a command to pump-2" pub $olga -t devices/pump-2/commands -m stop
   try refused "sends one to gate-3 (a deny rule)" pub $olga -t devices/gate-3/commands -m open
@@ -201,7 +202,7 @@ how_to_connect() {
   mosquitto_pub -V 5 -q 1 -p $port_plain -i thermo-1 -u thermo-1 -P open-sesame -t devices/thermo-1/data -m 21.5
   mosquitto_sub -p $port_tls --cafile $dir/ca.pem --cert $dir/gate-3.pem --key $dir/gate-3.key -i gate-3 -t devices/gate-3/commands
   mosquitto_sub -p $port_plain -i olga -u olga -P "\$($build/guardctl token issue --key $dir/issuer.key --issuer quickstart \\
-    --audience mqtt --subject olga --role operator --lifetime 3600)" -t 'devices/#' -v
+    --audience mqtt --subject olga --expires-in 1h --claim 'roles=["operator"]')" -t 'devices/#' -v
   $build/guardctl audit tail $dir/audit
   edit $dir/policy.conf, then: kill -HUP $broker
 TEXT
