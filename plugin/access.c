@@ -357,6 +357,8 @@ int guard_on_acl_check(int event, void *event_data, void *userdata)
     if (unlikely(plugin->has_http_api) && !pthread_equal(pthread_self(), plugin->broker_thread))
         return guard_http_api_access(plugin, event_data);
     struct check check = {.plugin = plugin, .event = event_data};
+    if (unlikely(plugin->coexist) && !guard_sessions_find(plugin->sessions, check.event->client))
+        return MOSQ_ERR_PLUGIN_DEFER;
     if (unlikely(!plugin->ticks) && check.event->access != MOSQ_ACL_READ)
         guard_plugin_without_tick(plugin);
     return check_access(&check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;

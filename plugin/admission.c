@@ -129,16 +129,6 @@ static enum guard_reason check_takeover(const struct guard_plugin *plugin, const
                                                                            : GUARD_REASON_CLIENT_ID_MISMATCH;
 }
 
-/* Clients without credentials come in only where an assignment gives them a role. */
-static enum guard_reason check_anonymous(const struct guard_plugin *plugin, const struct guard_login *login)
-{
-    struct acl_bind bind = {.client_id = login->client_id, .address = login->address, .identity = login->identity};
-    if (login->method != GUARD_AUTH_ANONYMOUS || acl_policy_assigns(plugin->policy->acl, &bind))
-        return GUARD_REASON_NONE;
-    return plugin->way_count == 1 && plugin->ways[0] == WAY_CERTIFICATE ? GUARD_REASON_CERT_MISSING
-                                                                        : GUARD_REASON_ANONYMOUS_DENIED;
-}
-
 static enum guard_reason check_rights(struct guard_plugin *plugin, struct guard_login *login,
                                       const struct acl_subject *subject)
 {
@@ -163,8 +153,6 @@ static enum guard_reason judge(struct guard_plugin *plugin, struct guard_login *
         reason = check_record(plugin, login);
     if (reason == GUARD_REASON_NONE)
         reason = check_takeover(plugin, login);
-    if (reason == GUARD_REASON_NONE)
-        reason = check_anonymous(plugin, login);
     if (reason != GUARD_REASON_NONE)
         return reason;
     if (guard_bind(plugin->policy, login->identity, login->client_id, login->address, subject, &err) != GUARD_OK) {

@@ -168,7 +168,7 @@ static void do_chores(struct guard_plugin *plugin)
 }
 
 /* Comes with every turn of the broker's loop, up to 100,000 times a second: a few loads when nothing is due. */
-static void tick(struct guard_plugin *plugin)
+static void do_what_is_due(struct guard_plugin *plugin)
 {
     if (guard_background_has_messages(plugin->background))
         guard_background_deliver(plugin->background, plugin);
@@ -181,8 +181,6 @@ static void tick(struct guard_plugin *plugin)
         plugin->next_chore_ns = now + CHORE_NS;
         do_chores(plugin);
     }
-    if (plugin->kick_count)
-        guard_kicks_run(plugin);
 }
 
 int guard_on_tick(int event, void *event_data, void *userdata)
@@ -194,16 +192,15 @@ int guard_on_tick(int event, void *event_data, void *userdata)
     plugin->reloading = false;
     if (plugin->pending.session)
         plugin->pending.session = NULL;
-    tick(plugin);
+    do_what_is_due(plugin);
+    if (plugin->kick_count)
+        guard_kicks_run(plugin);
     return MOSQ_ERR_SUCCESS;
 }
 
 void guard_plugin_without_tick(struct guard_plugin *plugin)
 {
-    size_t kicks = plugin->kick_count;
-    plugin->kick_count = 0; /* no kicks from inside another callback: the sessions are denied everything instead */
-    tick(plugin);
-    plugin->kick_count = kicks;
+    do_what_is_due(plugin); /* no kicks: this is the inside of another callback. Who is to go may do nothing any more */
 }
 
 int guard_on_reload(int event, void *event_data, void *userdata)

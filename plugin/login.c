@@ -1,10 +1,12 @@
 #include "plugin/login.h"
 
+#include "acl/acl.h"
 #include "auth/certificate.h"
 #include "core/clock.h"
 #include "plugin/broker.h"
 #include "plugin/login_methods.h"
 #include "plugin/plugin.h"
+#include "plugin/policy_set.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -135,14 +137,21 @@ static enum guard_reason reason_without_offer(const struct guard_plugin *plugin,
     return GUARD_REASON_BAD_CREDENTIALS;
 }
 
-static void try_anonymous(struct guard_login *login)
+static void try_anonymous(const struct guard_plugin *plugin, struct guard_login *login)
 {
     login->method = GUARD_AUTH_ANONYMOUS;
     login->identity = guard_identity_new();
-    if (login->identity)
-        login->identity->method = GUARD_AUTH_ANONYMOUS;
-    else
+    if (!login->identity) {
         refuse(login, GUARD_REASON_INTERNAL_ERROR);
+        return;
+    }
+    login->identity->method = GUARD_AUTH_ANONYMOUS;
+    struct acl_bind bind = {.client_id = login->client_id, .address = login->address, .identity = login->identity};
+    if (acl_policy_assigns(plugin->policy->acl, &bind))
+        return;
+    login->not_ours = plugin->coexist;
+    refuse(login, plugin->way_count == 1 && plugin->ways[0] == WAY_CERTIFICATE ? GUARD_REASON_CERT_MISSING
+                                                                               : GUARD_REASON_ANONYMOUS_DENIED);
 }
 
 static bool needs_tls(const struct guard_plugin *plugin, const struct guard_login *login)
@@ -169,7 +178,7 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
             return;
         }
     if (!login->username && !login->password) {
-        try_anonymous(login);
+        try_anonymous(plugin, login);
         return;
     }
     login->method = login->password && !login->username ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;

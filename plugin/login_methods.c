@@ -198,7 +198,7 @@ void guard_login_password(struct guard_plugin *plugin, struct guard_login *login
     struct guard_client_view record = {0};
     login->method = GUARD_AUTH_PASSWORD;
     bool known = guard_clients_find(plugin->policy->clients, login->username, strlen(login->username), &record);
-    if (!known && plugin->options.mode == GUARD_MODE_COEXIST) {
+    if (!known && plugin->coexist) {
         login->not_ours = true;
         return;
     }
