@@ -1,0 +1,85 @@
+/* The writer thread: drains ring and side queue in the order of the sequence, chains, seals, writes, rotates. */
+#ifndef GUARD_AUDIT_WRITER_H
+#define GUARD_AUDIT_WRITER_H
+
+#include "audit/encode.h"
+#include "audit/recover.h"
+#include "audit/segment.h"
+
+#define AUDIT_BATCH_SIZE ((size_t)64 * 1024)
+/* A batch takes another line as long as it is below AUDIT_BATCH_SIZE; no line can reach beyond the room behind. */
+#define AUDIT_BATCH_ROOM (AUDIT_BATCH_SIZE + 2 * AUDIT_LINE_MAX)
+
+/* A number the writer took for a record of its own, which is written when its turn comes. */
+struct audit_turn {
+    enum audit_action action; /* audit-checkpoint, audit-rotate, audit-stop, audit-gap */
+    uint64_t sequence;
+    int64_t time_ns; /* when the number was taken */
+};
+#define AUDIT_TURNS 64
+
+struct audit_writer {
+    struct audit *audit;
+    pthread_t thread;
+    struct audit_encoder encoder;
+    struct audit_chain chain;
+    struct audit_key key; /* key.key NULL = unsigned */
+    struct audit_segments segments;
+
+    char *batch; /* AUDIT_BATCH_ROOM bytes */
+    size_t batch_length, batch_written;
+    char *scratch;       /* OCSF: the ECS line */
+    uint64_t batch_last; /* the number of the batch's last line */
+
+    uint64_t expected;                   /* the next number to write */
+    struct audit_side_record *side;      /* taken over from the side queue */
+    struct audit_turn turn[AUDIT_TURNS]; /* a ring: first, count */
+    size_t first_turn, turn_count;
+
+    uint64_t checkpoint;          /* number of the last one */
+    uint64_t checkpoint_sequence; /* its sequence number */
+    char checkpoint_digest[2 * AUDIT_HASH_SIZE + 1];
+    uint64_t lines_since_request;                                    /* events since a checkpoint was last asked for */
+    int64_t checkpoint_ns, segment_ns, sync_ns, retry_ns, volume_ns; /* monotonic: the last time of each */
+    bool dirty;                                                      /* written since the last fdatasync */
+    bool rotating;                                                   /* a rotation waits for its turn */
+    uint64_t average; /* bytes of a line, to foresee the size of what waits */
+
+    uint64_t free_at_stall;        /* free bytes when the reserve had to be given back; 0 = it is held */
+    uint64_t stop_budget;          /* bytes that may still be written while stopping on a full disk */
+    struct audit_ledger discarded; /* what a stop on a full disk could not write */
+    uint64_t lost_total;
+    bool stop_asked; /* the stop's numbers are taken */
+    bool finished;   /* audit-stop and its checkpoint are in the batch */
+    bool failed;     /* the last records could not be written */
+
+    /* read by anybody */
+    _Atomic uint64_t written_bytes, written_lines, write_errors, sync_total_ns, disk_free, peak, lost_at_stop;
+    _Atomic uint64_t sync_bucket[AUDIT_SYNC_BUCKETS];
+    _Atomic int64_t checkpoint_time_ns;
+    atomic_bool up;
+    atomic_bool done; /* the thread is about to end */
+};
+
+/* Opens folder, key and chain, repairs, writes audit-start. The thread does not run yet. */
+int audit_writer_open(struct audit *audit, struct audit_writer **out, struct guard_error *err);
+int audit_writer_start(struct audit_writer *writer, struct guard_error *err);
+/* After the thread was joined, or never ran. */
+void audit_writer_free(struct audit_writer **writer);
+
+/* ---- emit.c ---- */
+
+/* Append to the batch and move expected on. A line that cannot be made is missing, and the hole shows it. */
+void audit_emit_record(struct audit_writer *writer, const struct record *record);
+void audit_emit_own(struct audit_writer *writer, struct audit_own *own);
+void audit_emit_checkpoint(struct audit_writer *writer, const struct audit_turn *turn);
+
+/* ---- disk.c ---- */
+
+/* Writes the batch. False: the disk does not take it now; the rest stays in the batch. */
+bool audit_disk_write(struct audit_writer *writer);
+void audit_disk_sync(struct audit_writer *writer, int64_t now);
+/* While stalled: whether writing may be tried again. Otherwise true. */
+bool audit_disk_usable(struct audit_writer *writer, int64_t now, bool stopping);
+
+#endif
