@@ -27,22 +27,28 @@ int auth_certificate_sha256(const void *certificate, uint8_t out[32]);
 struct auth_certificate_config;
 
 /*
- * text    := mapping { " ; " mapping }                     the first mapping that fits decides
- * mapping := SOURCE [ ":" PATTERN [ "=" TEMPLATE ] ] { " issuer=" DN | " issuer_file=" PATH }
+ * text    := mapping { ";" mapping }        the first mapping that fits decides
+ * mapping := SOURCE [ ":" PATTERN [ "=" TEMPLATE ] ] { issuer=DN | issuer_file=PATH }
  *
- * SOURCE  : cn, o, ou, ou[N] (N counted from 1 in the order of the certificate), san.uri, san.dns, san.email, san.upn,
- * serial, sha256 (both upper-case hex), subject (RFC 2253 text). PATTERN : compared with the whole value, octet by
- * octet. {name} is a capture: one segment, or the part of one between fixed text; never empty. Segments end at: san.uri
- * `/ : ? #`; san.dns `.`; san.email, san.upn `@`; cn, o, ou `. / @ :`; subject `, +`. One capture a segment. `\` takes
- * the meaning from `{ = \`. Without a pattern the whole value counts. TEMPLATE: the user name: text and {captures}.
- * Without one: the capture named username, or the only capture, or the whole value. issuer  : the certificate's issuer
- * must be exactly this DN (as `openssl x509 -noout -issuer -nameopt RFC2253` prints it) issuer_file: a PEM file with
- * the CA certificate that must have signed the certificate itself. Proves more than the name does. A word that holds
- * spaces or `;` stands in double quotes ("issuer=CN=Plant CA,O=Example"); `\"` and `\\` inside.
+ * SOURCE: cn, o, ou, ou[N] (N from 1, in the order of the certificate), san.uri, san.dns, san.email, san.upn, serial,
+ * sha256 (both upper-case hex), subject (RFC 2253 text).
  *
- * Where a SOURCE with a pattern may occur several times (san.dns, san.email), exactly one value must fit; the others
- * must occur exactly once. san.uri: exactly one URI altogether; one with the scheme spiffe must also be a proper SPIFFE
- * ID.
+ * PATTERN: compared with the whole value, octet by octet. {name} is a capture: one segment, or the part of one between
+ * fixed text; never empty; one a segment. Segments end at `/ : ? #` in san.uri, `.` in san.dns, `@` in san.email and
+ * san.upn, `. / @ :` in cn, o and ou, `, +` in subject. `\` takes the meaning from `{ = \`. Without a pattern the whole
+ * value counts.
+ *
+ * TEMPLATE: the user name, of text and {captures}. Without one: the capture named username, or the only capture, or the
+ * whole value.
+ *
+ * issuer: the certificate's issuer must be exactly this DN (`openssl x509 -noout -issuer -nameopt RFC2253` prints it).
+ * issuer_file: the PEM certificate of the CA that must have signed this certificate; proves more than a name does.
+ *
+ * Words are separated by white space. What holds spaces or `;` stands in double quotes ("issuer=CN=Plant
+ * CA,O=Example"), where `\"` and `\\` mean `"` and `\`.
+ *
+ * A source has to be there exactly once; of san.dns and san.email with a pattern exactly one value has to fit. san.uri:
+ * one URI in all, and one of the scheme spiffe must be a well-formed SPIFFE ID of a workload.
  *
  * *out is freed by auth_certificate_config_free. On failure err has the column and what was expected.
  */

@@ -1,22 +1,23 @@
 /*
  * Password hashes: the formats people bring along are read, the best one this build has is written.
  *
- *   stored string                                       written by
- *   $7$iterations$salt$key                              mosquitto_passwd (PBKDF2-HMAC-SHA-512; base64)
- *   $6$salt$key                                         mosquitto_passwd of old (SHA-512 over password and salt;
- * base64) $6$[rounds=N$]salt$key                              crypt(3) sha512crypt; told apart by its 86 characters of
- * key $argon2id$v=19$m=KiB,t=N,p=N$salt$key               us, Mosquitto 2.1, mosquitto-go-auth, the argon2 tool (PHC
- * string) $2a$ $2b$ $2y$                                      bcrypt $y$ crypt(3) yescrypt
- *   PBKDF2$sha1|sha256|sha512$iterations$salt$key       mosquitto-go-auth (salt: base64 or text), mosquitto-auth-plug
- * (text) pbkdf2-sha256|sha512$i=N,l=N$salt$key               mosquitto-go-auth's second form; also with $ in front
- *   pbkdf2_sha1|sha256$iterations$salt$key              Django
- *   $md5|sha1|sha256|sha512-plain|prefix|suffix$salt$key  us, from EMQX fields (auth_password_from_emqx)
+ *   stored string                                   written by
+ *   $7$iterations$salt$key                          mosquitto_passwd: PBKDF2-HMAC-SHA-512
+ *   $6$salt$key                                     mosquitto_passwd of old: SHA-512 over password and salt
+ *   $6$[rounds=N$]salt$key                          sha512crypt of crypt(3); told apart by its 86 characters of key
+ *   $argon2id$v=19$m=KiB,t=N,p=N$salt$key           us, Mosquitto 2.1, mosquitto-go-auth, argon2(1): a PHC string
+ *   $2a$ $2b$ $2y$                                  bcrypt
+ *   $y$                                             yescrypt of crypt(3)
+ *   PBKDF2$digest$iterations$salt$key               mosquitto-go-auth (salt in base64, or text), mosquitto-auth-plug
+ *   pbkdf2-digest$i=N,l=N$salt$key                  mosquitto-go-auth's second form; also with a $ in front
+ *   pbkdf2_digest$iterations$salt$key               Django
+ *   $digest-plain$key $digest-prefix|suffix$salt$key  us, from the fields of EMQX (auth_password_from_emqx)
  *
- * The PBKDF2$ form does not say whether its salt is base64 or text. Both readings are tried, the likelier first: a
- * wrong password costs twice. The form with i=,l= has no such doubt; importers write that.
+ * PBKDF2$… does not say whether its salt is base64 or text. Both readings are tried, the likelier first, so a wrong
+ * password costs twice. Nor does it say how long its key is: a key without base64 padding is taken for truncated,
+ * unless it has the 24 octets of mosquitto-auth-plug. The form with i=,l= has no such doubts; importers write that.
  *
- * Everything here is safe to call from any thread, keeps no state, and leaves OpenSSL's error queue of the thread
- * empty.
+ * Everything here is safe to call from any thread, keeps no state, and leaves OpenSSL's error queue empty.
  */
 #ifndef GUARD_AUTH_PASSWORD_H
 #define GUARD_AUTH_PASSWORD_H

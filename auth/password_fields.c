@@ -4,7 +4,6 @@
 #include "core/base64.h"
 
 #include <string.h>
-#include <strings.h>
 
 bool password_field_is(const struct password_field *field, const char *text)
 {
@@ -129,6 +128,14 @@ int password_fields_expect(const struct password_fields *fields, size_t count, s
     return GUARD_OK;
 }
 
+int password_padded_key_from_base64(const struct password_field *field, size_t expected, struct password_hash *hash,
+                                    struct guard_error *err)
+{
+    if (field->length % 4)
+        return guard_fail(err, GUARD_ERR_SYNTAX, "the key of the stored hash is not whole base64: truncated?");
+    return password_key_from_base64(field, expected, hash, err);
+}
+
 const char *password_digest_name(const char *name, size_t length, size_t *size)
 {
     static const struct {
@@ -136,7 +143,7 @@ const char *password_digest_name(const char *name, size_t length, size_t *size)
         size_t size;
     } digests[] = {{"md5", "MD5", 16}, {"sha1", "SHA1", 20}, {"sha256", "SHA256", 32}, {"sha512", "SHA512", 64}};
     for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
-        if (strlen(digests[i].name) == length && strncasecmp(name, digests[i].name, length) == 0) {
+        if (strlen(digests[i].name) == length && memcmp(name, digests[i].name, length) == 0) {
             *size = digests[i].size;
             return digests[i].openssl;
         }

@@ -39,5 +39,8 @@ int password_salt_from_base64(const struct password_field *field, struct passwor
 /* expected: octets of the key; 0 = any length that makes a key. */
 int password_key_from_base64(const struct password_field *field, size_t expected, struct password_hash *hash,
                              struct guard_error *err);
+/* The same for formats whose tools write the padding: where it is missing, something was cut off. */
+int password_padded_key_from_base64(const struct password_field *field, size_t expected, struct password_hash *hash,
+                                    struct guard_error *err);
 
 #endif

@@ -16,7 +16,7 @@ static int parse_mosquitto_pbkdf2(const struct password_fields *f, struct passwo
     if (!rc)
         rc = password_salt_from_base64(&f->field[2], &hash->salt[0], err);
     if (!rc)
-        rc = password_key_from_base64(&f->field[3], 64, hash, err);
+        rc = password_padded_key_from_base64(&f->field[3], 64, hash, err);
     return rc;
 }
 
@@ -64,7 +64,7 @@ static int parse_six(const struct password_fields *f, struct password_hash *hash
     if (!rc)
         rc = password_salt_from_base64(&f->field[1], &hash->salt[0], err);
     if (!rc)
-        rc = password_key_from_base64(&f->field[2], 64, hash, err);
+        rc = password_padded_key_from_base64(&f->field[2], 64, hash, err);
     return rc;
 }
 
@@ -141,13 +141,15 @@ static int parse_yescrypt(const struct password_fields *f, struct password_hash 
 
 /*
  * A PBKDF2 key cut short still is the beginning of the right key, and this form does not say how long it was. Padding
- * proves that the end is there; without padding only the lengths in use (24: mosquitto-auth-plug, 48) are believed.
+ * proves that the end is there. Without, only the keys of mosquitto-auth-plug are believed: 24 octets, and a salt
+ * without padding too (that of mosquitto-go-auth has some).
  */
-static int check_unmarked_key(const struct password_field *field, const struct password_hash *hash,
+static int check_unmarked_key(const struct password_fields *f, const struct password_hash *hash,
                               struct guard_error *err)
 {
-    bool padded = field->length && field->at[field->length - 1] == '=';
-    if (padded || hash->key_length == 24 || hash->key_length == 48)
+    const struct password_field *salt = &f->field[3], *key = &f->field[4];
+    bool authplug = hash->key_length == 24 && salt->length && salt->at[salt->length - 1] != '=';
+    if (authplug || (key->length && key->at[key->length - 1] == '='))
         return GUARD_OK;
     return guard_fail(err, GUARD_ERR_SYNTAX, "the key of the stored hash is truncated");
 }
@@ -166,9 +168,9 @@ static int parse_goauth(const struct password_fields *f, struct password_hash *h
     rc =
         password_field_number(&f->field[2], "iteration count", 1, AUTH_PASSWORD_MAX_ITERATIONS, &hash->iterations, err);
     if (!rc)
-        rc = password_key_from_base64(&f->field[4], 0, hash, err);
+        rc = password_padded_key_from_base64(&f->field[4], 0, hash, err);
     if (!rc)
-        rc = check_unmarked_key(&f->field[4], hash, err);
+        rc = check_unmarked_key(f, hash, err);
     if (rc)
         return rc;
     /* mosquitto-auth-plug: keys of 24 octets, salt as text; mosquitto-go-auth: other keys, salt in base64 by default */
@@ -225,7 +227,7 @@ static int parse_django(const struct password_fields *f, struct password_hash *h
     if (!rc)
         rc = password_salt_from_text(&f->field[2], &hash->salt[0], err);
     if (!rc)
-        rc = password_key_from_base64(&f->field[3], size, hash, err);
+        rc = password_padded_key_from_base64(&f->field[3], size, hash, err);
     return rc;
 }
 
