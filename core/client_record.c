@@ -252,3 +252,36 @@ void guard_client_record_view(const char *value, size_t length, struct guard_cli
     view->packed[2] = skip_strings(at, counts[CLIENT_IDS], 0);
     view->packed[3] = value + length;
 }
+
+const char *guard_client_packed(const struct guard_client_view *view, size_t *length)
+{
+    const char *start = view->password ? view->password : view->packed[0];
+    *length = (size_t)(view->packed[3] - start) + HEAD_SIZE;
+    return start - HEAD_SIZE;
+}
+
+/* Moves *at behind count NUL-terminated texts; false if they do not end before end. */
+static bool texts_end(const char **at, const char *end, size_t count, size_t before_each)
+{
+    while (count--) {
+        if ((size_t)(end - *at) <= before_each)
+            return false;
+        const char *nul = memchr(*at + before_each, 0, (size_t)(end - *at) - before_each);
+        if (!nul)
+            return false;
+        *at = nul + 1;
+    }
+    return true;
+}
+
+bool guard_client_record_valid(const char *value, size_t length)
+{
+    uint16_t counts[LISTS];
+    const char *at = value + HEAD_SIZE, *end = value + length;
+    if (length < HEAD_SIZE || length > GUARD_CLIENT_RECORD_MAX || (value[0] & ~(FLAG_DISABLED | FLAG_PASSWORD)))
+        return false;
+    memcpy(counts, value + 1, sizeof counts);
+    return texts_end(&at, end, value[0] & FLAG_PASSWORD ? 1 : 0, 0) &&
+           texts_end(&at, end, counts[ROLES], sizeof(int32_t)) && texts_end(&at, end, counts[CLIENT_IDS], 0) &&
+           texts_end(&at, end, (size_t)counts[ATTRIBUTES] * 2, 0) && at == end;
+}

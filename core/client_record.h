@@ -25,6 +25,9 @@ int guard_client_record_pack(const struct guard_client_lines *lines, struct guar
 /* The record that opens nothing. */
 void guard_client_record_pack_disabled(struct guard_buffer *out);
 
+/* Whether value is what guard_client_record_pack makes: every count, text and end fits. */
+bool guard_client_record_valid(const char *value, size_t length);
+
 /* Fills all of view but the user name. */
 void guard_client_record_view(const char *value, size_t length, struct guard_client_view *view);
 

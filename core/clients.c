@@ -79,6 +79,25 @@ void guard_clients_each(const struct guard_clients *clients,
     guard_shard_map_each(as_map(clients), visit_entry, &each);
 }
 
+struct diff {
+    bool (*visit)(void *context, const char *username, bool present);
+    void *context;
+};
+
+static bool visit_difference(void *context, const struct guard_shard_entry *before,
+                             const struct guard_shard_entry *after)
+{
+    struct diff *diff = context;
+    return diff->visit(diff->context, after ? after->key : before->key, after != NULL);
+}
+
+void guard_clients_diff(const struct guard_clients *from, const struct guard_clients *to,
+                        bool (*visit)(void *context, const char *username, bool present), void *context)
+{
+    struct diff diff = {visit, context};
+    guard_shard_map_diff(as_map(from), as_map(to), visit_difference, &diff);
+}
+
 bool guard_client_next_role(const struct guard_client_view *view, const char **cursor, const char **role,
                             int32_t *priority)
 {
@@ -189,6 +208,15 @@ int guard_clients_builder_put_disabled(struct guard_clients_builder *builder, co
 {
     guard_client_record_pack_disabled(&builder->record);
     return put_record(builder, username);
+}
+
+int guard_clients_builder_put_packed(struct guard_clients_builder *builder, const char *username,
+                                     size_t username_length, const char *packed, size_t length)
+{
+    if (!username_length || username_length > GUARD_CLIENT_NAME_MAX || memchr(username, 0, username_length) ||
+        !guard_client_record_valid(packed, length))
+        return GUARD_ERR_INVALID;
+    return guard_shard_builder_put(builder->map, username, username_length, packed, length);
 }
 
 bool guard_clients_builder_remove(struct guard_clients_builder *builder, const char *username, bool *failed)

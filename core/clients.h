@@ -56,6 +56,13 @@ void guard_clients_each(const struct guard_clients *clients,
                         bool (*visit)(void *context, const struct guard_client_view *view), void *context);
 
 /*
+ * Calls visit with the name of every client whose record differs, is new or is gone, until it returns false. Cheap if
+ * the tables were built from one another. Either may be NULL.
+ */
+void guard_clients_diff(const struct guard_clients *from, const struct guard_clients *to,
+                        bool (*visit)(void *context, const char *username, bool present), void *context);
+
+/*
  * The lists of a record, from first to last as written: start with *cursor = NULL; false at the end. Texts are
  * NUL-terminated.
  */
@@ -65,6 +72,9 @@ bool guard_client_next_client_id(const struct guard_client_view *view, const cha
 /* name is without the "attr." */
 bool guard_client_next_attribute(const struct guard_client_view *view, const char **cursor, const char **name,
                                  const char **value);
+
+/* The record in its packed form, *length octets that mean something to this version only. Lives as long as the view. */
+const char *guard_client_packed(const struct guard_client_view *view, size_t *length);
 
 /* Whether the record lets its owner use that client id: one of its list, or any if it has none. */
 bool guard_client_allows_id(const struct guard_client_view *view, const char *client_id, size_t length);
@@ -91,6 +101,13 @@ int guard_clients_builder_put(struct guard_clients_builder *builder, const struc
 
 /* Puts a record with nothing but `disabled`: stands in for one that cannot be read, so that it opens nothing. */
 int guard_clients_builder_put_disabled(struct guard_clients_builder *builder, const char *username);
+
+/*
+ * Puts a record as guard_client_packed gave it (a snapshot). GUARD_OK, GUARD_ERR_INVALID if it is not one,
+ * GUARD_ERR_NOMEM.
+ */
+int guard_clients_builder_put_packed(struct guard_clients_builder *builder, const char *username,
+                                     size_t username_length, const char *packed, size_t length);
 
 /* Takes the record out; false if there was none. Out of memory it stays and *failed is set. */
 bool guard_clients_builder_remove(struct guard_clients_builder *builder, const char *username, bool *failed);

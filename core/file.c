@@ -64,9 +64,10 @@ static int check_descriptor(const char *path, const struct stat *st, enum guard_
     return GUARD_OK;
 }
 
-static int read_all(int fd, const char *path, size_t limit, char **content, size_t *length, struct guard_error *err)
+static int read_all(int fd, const char *path, size_t expected, size_t limit, char **content, size_t *length,
+                    struct guard_error *err)
 {
-    size_t capacity = 4096, used = 0;
+    size_t capacity = expected + 4096, used = 0; /* a file that does not grow needs no second buffer */
     char *data = malloc(capacity);
     while (data) {
         ssize_t got = read(fd, data + used, capacity - used - 1);
@@ -108,7 +109,7 @@ int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, c
         return fd;
     int rc = fstat(fd, &st) != 0 ? fail_errno(err, path, "examine") : check_descriptor(path, &st, kind, limit, err);
     if (rc == GUARD_OK)
-        rc = read_all(fd, path, limit, content, length, err);
+        rc = read_all(fd, path, (size_t)st.st_size, limit, content, length, err);
     close(fd);
     return rc;
 }
@@ -142,24 +143,61 @@ static void sync_folder(const char *path)
     }
 }
 
+int guard_file_replace_begin(struct guard_file_replacement *file, const char *path, unsigned mode,
+                             struct guard_error *err)
+{
+    *file = (struct guard_file_replacement){.path = path, .fd = -1};
+    if (snprintf(file->temporary, sizeof file->temporary, "%s.XXXXXX", path) >= (int)sizeof file->temporary)
+        return guard_fail_at(err, GUARD_ERR_LIMIT, path, 0, 0, "the path is too long");
+    file->fd = mkostemp(file->temporary, O_CLOEXEC);
+    if (file->fd < 0)
+        return fail_errno(err, path, "create a file beside it");
+    if (fchmod(file->fd, mode) == 0)
+        return GUARD_OK;
+    int rc = fail_errno(err, path, "write");
+    guard_file_replace_abandon(file);
+    return rc;
+}
+
+int guard_file_replace_append(struct guard_file_replacement *file, const void *bytes, size_t length,
+                              struct guard_error *err)
+{
+    return write_all(file->fd, bytes, length) == 0 ? GUARD_OK : fail_errno(err, file->path, "write");
+}
+
+int guard_file_replace_commit(struct guard_file_replacement *file, struct guard_error *err)
+{
+    int rc = fsync(file->fd) == 0 ? GUARD_OK : fail_errno(err, file->path, "write");
+    if (close(file->fd) != 0 && rc == GUARD_OK)
+        rc = fail_errno(err, file->path, "write");
+    file->fd = -1;
+    if (rc == GUARD_OK && rename(file->temporary, file->path) != 0)
+        rc = fail_errno(err, file->path, "replace");
+    if (rc != GUARD_OK)
+        unlink(file->temporary);
+    else
+        sync_folder(file->path);
+    return rc;
+}
+
+void guard_file_replace_abandon(struct guard_file_replacement *file)
+{
+    if (file->fd < 0)
+        return;
+    close(file->fd);
+    unlink(file->temporary);
+    file->fd = -1;
+}
+
 int guard_file_replace(const char *path, const void *bytes, size_t length, unsigned mode, struct guard_error *err)
 {
-    char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return guard_fail_at(err, GUARD_ERR_LIMIT, path, 0, 0, "the path is too long");
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(err, path, "create a file beside it");
-    int rc = GUARD_OK;
-    if (fchmod(fd, mode) != 0 || write_all(fd, bytes, length) != 0 || fsync(fd) != 0)
-        rc = fail_errno(err, path, "write");
-    if (close(fd) != 0 && rc == GUARD_OK)
-        rc = fail_errno(err, path, "write");
-    if (rc == GUARD_OK && rename(temporary, path) != 0)
-        rc = fail_errno(err, path, "replace");
+    struct guard_file_replacement file;
+    int rc = guard_file_replace_begin(&file, path, mode, err);
     if (rc != GUARD_OK)
-        unlink(temporary);
-    else
-        sync_folder(path);
+        return rc;
+    rc = guard_file_replace_append(&file, bytes, length, err);
+    if (rc == GUARD_OK)
+        return guard_file_replace_commit(&file, err);
+    guard_file_replace_abandon(&file);
     return rc;
 }

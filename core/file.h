@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 enum guard_file_kind {
@@ -20,9 +21,25 @@ int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, c
                     struct guard_error *err);
 
 /*
- * Replaces path by length bytes: a temporary file beside it, fsync, rename, fsync of the folder. On failure the old file
- * stays as it was.
+ * Replaces path by length bytes: a temporary file beside it, fsync, rename, fsync of the folder. On failure the old
+ * file stays as it was.
  */
 int guard_file_replace(const char *path, const void *bytes, size_t length, unsigned mode, struct guard_error *err);
+
+/*
+ * The same in pieces, for what is too large to be held twice. After begin gave GUARD_OK, either commit or abandon
+ * follows exactly once (commit also ends it when it fails). path must live until then.
+ */
+struct guard_file_replacement {
+    const char *path;
+    int fd;
+    char temporary[PATH_MAX];
+};
+int guard_file_replace_begin(struct guard_file_replacement *file, const char *path, unsigned mode,
+                             struct guard_error *err);
+int guard_file_replace_append(struct guard_file_replacement *file, const void *bytes, size_t length,
+                              struct guard_error *err);
+int guard_file_replace_commit(struct guard_file_replacement *file, struct guard_error *err);
+void guard_file_replace_abandon(struct guard_file_replacement *file);
 
 #endif

@@ -331,3 +331,38 @@ void guard_revocations_each(const struct guard_revocations *revocations,
     for (size_t i = 0; each.go_on && i < revocations->block_count; i++)
         each.go_on = visit(context, GUARD_BANNED_ADDRESS, revocations->blocks[i].name, revocations->blocks[i].reason);
 }
+
+static bool visit_difference(void *context, const struct guard_shard_entry *before,
+                             const struct guard_shard_entry *after)
+{
+    struct each *each = context;
+    const struct guard_shard_entry *entry = after ? after : before;
+    each->go_on = each->visit(each->context, (enum guard_revocation_kind)entry->key[0],
+                              entry->value + strlen(entry->value) + 1, after ? entry->value : NULL);
+    return each->go_on;
+}
+
+static const struct block *find_same_block(const struct guard_revocations *revocations, const char *name)
+{
+    for (size_t i = 0; revocations && i < revocations->block_count; i++)
+        if (strcmp(revocations->blocks[i].name, name) == 0)
+            return &revocations->blocks[i];
+    return NULL;
+}
+
+void guard_revocations_diff(const struct guard_revocations *from, const struct guard_revocations *to,
+                            bool (*visit)(void *context, enum guard_revocation_kind kind, const char *name,
+                                          const char *value),
+                            void *context)
+{
+    struct each each = {visit, context, true};
+    guard_shard_map_diff(from ? from->map : NULL, to ? to->map : NULL, visit_difference, &each);
+    for (size_t i = 0; each.go_on && to && i < to->block_count; i++) {
+        const struct block *twin = find_same_block(from, to->blocks[i].name);
+        if (!twin || strcmp(twin->reason, to->blocks[i].reason) != 0)
+            each.go_on = visit(context, GUARD_BANNED_ADDRESS, to->blocks[i].name, to->blocks[i].reason);
+    }
+    for (size_t i = 0; each.go_on && from && i < from->block_count; i++)
+        if (!find_same_block(to, from->blocks[i].name))
+            each.go_on = visit(context, GUARD_BANNED_ADDRESS, from->blocks[i].name, NULL);
+}

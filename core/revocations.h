@@ -57,6 +57,15 @@ int guard_revocations_builder_remove(struct guard_revocations_builder *builder, 
                                      const char *name);
 struct guard_revocations *guard_revocations_builder_finish(struct guard_revocations_builder **builder);
 
+/*
+ * Calls visit for every entry that is new or has another value (value not NULL) or is gone (value NULL), until it
+ * returns false. Either may be NULL.
+ */
+void guard_revocations_diff(const struct guard_revocations *from, const struct guard_revocations *to,
+                            bool (*visit)(void *context, enum guard_revocation_kind kind, const char *name,
+                                          const char *value),
+                            void *context);
+
 /* Calls visit for every entry until it returns false. name is as it was put. */
 void guard_revocations_each(const struct guard_revocations *revocations,
                             bool (*visit)(void *context, enum guard_revocation_kind kind, const char *name,

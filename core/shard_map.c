@@ -220,6 +220,50 @@ void guard_shard_map_each(const struct guard_shard_map *map,
     }
 }
 
+static bool same_shard(const struct guard_shard_map *a, const struct guard_shard_map *b, size_t index)
+{
+    return a && b && a->hash_key.k0 == b->hash_key.k0 && a->hash_key.k1 == b->hash_key.k1 &&
+           a->shards[index] == b->shards[index];
+}
+
+/* The entries of a shard of `map` that `other` lacks or, if values are compared, has with another value. */
+static bool diff_shard(const struct guard_shard_map *map, size_t index, const struct guard_shard_map *other,
+                       bool compare,
+                       bool (*visit)(void *, const struct guard_shard_entry *, const struct guard_shard_entry *),
+                       void *context)
+{
+    const struct shard *shard = map->shards[index];
+    for (uint32_t s = 0; shard && s < shard->slot_count; s++) {
+        struct guard_shard_entry entry, twin;
+        if (shard->slots[s] == EMPTY || shard->slots[s] == REMOVED)
+            continue;
+        entry_at(shard, shard->slots[s] - 1, &entry);
+        bool there = guard_shard_map_find(other, entry.key, entry.key_length, &twin);
+        if (there && (!compare || (twin.value_length == entry.value_length &&
+                                   memcmp(twin.value, entry.value, entry.value_length) == 0)))
+            continue;
+        if (!(compare ? visit(context, there ? &twin : NULL, &entry) : visit(context, &entry, NULL)))
+            return false;
+    }
+    return true;
+}
+
+bool guard_shard_map_diff(const struct guard_shard_map *from, const struct guard_shard_map *to,
+                          bool (*visit)(void *context, const struct guard_shard_entry *before,
+                                        const struct guard_shard_entry *after),
+                          void *context)
+{
+    for (size_t i = 0; i < SHARDS; i++) {
+        if (same_shard(from, to, i))
+            continue;
+        if (to && !diff_shard(to, i, from, true, visit, context))
+            return false;
+        if (from && !diff_shard(from, i, to, false, visit, context))
+            return false;
+    }
+    return true;
+}
+
 struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map *base)
 {
     struct guard_shard_builder *builder = calloc(1, sizeof *builder);

@@ -32,6 +32,16 @@ size_t guard_shard_map_memory(const struct guard_shard_map *map);
 void guard_shard_map_each(const struct guard_shard_map *map,
                           bool (*visit)(void *context, const struct guard_shard_entry *entry), void *context);
 
+/*
+ * Calls visit for each key whose value differs: before NULL: it is new; after NULL: it is gone. Shards both share are
+ * not looked at, so that comparing a map with its edited copy costs what was edited. Either map may be NULL. False if
+ * visit returned false, which ends it.
+ */
+bool guard_shard_map_diff(const struct guard_shard_map *from, const struct guard_shard_map *to,
+                          bool (*visit)(void *context, const struct guard_shard_entry *before,
+                                        const struct guard_shard_entry *after),
+                          void *context);
+
 struct guard_shard_builder;
 
 /* Starts with what base holds (NULL: nothing); base itself is never changed. NULL: out of memory. */

@@ -20,7 +20,7 @@
 
 struct guard_redis {
     int fd;
-    const struct guard_redis_settings *settings;
+    struct guard_redis_settings settings;
     struct guard_redis_tls_session *tls;
     struct guard_redis_parser *parser;
     struct guard_buffer out; /* for the socket; sent octets of it are gone */
@@ -189,10 +189,10 @@ static int64_t deadline_in(unsigned ms)
 static int wait_for(struct guard_redis *redis, int64_t deadline, struct guard_redis_fault *fault)
 {
     short ready, events = (short)(POLLIN | (redis->sent < redis->out.length ? POLLOUT : 0));
-    int rc = guard_redis_wait(redis->fd, events, redis->settings->wake_fd, deadline, &ready, fault);
+    int rc = guard_redis_wait(redis->fd, events, redis->settings.wake_fd, deadline, &ready, fault);
     if (rc != 0 && fault->reason == GUARD_REASON_STORE_TIMEOUT)
         guard_redis_fail(fault, GUARD_REASON_STORE_TIMEOUT, "%.100s did not answer within %u ms", redis->where,
-                         redis->settings->command_timeout_ms);
+                         redis->settings.command_timeout_ms);
     return rc;
 }
 
@@ -206,7 +206,7 @@ int guard_redis_read(struct guard_redis *redis, const struct guard_reply **reply
         if (rc != 0)
             return rc > 0 ? 0 : -1;
         if (!deadline)
-            deadline = deadline_in(redis->settings->command_timeout_ms);
+            deadline = deadline_in(redis->settings.command_timeout_ms);
         if (wait_for(redis, deadline, fault) != 0)
             return -1;
     }
@@ -260,7 +260,7 @@ const struct guard_reply *guard_redis_call(struct guard_redis *redis, struct gua
 static int shake_hands(struct guard_redis *redis, const char *host, int64_t deadline, struct guard_redis_fault *fault)
 {
     char text[160], octets[READ_SIZE];
-    redis->tls = guard_redis_tls_session_new(redis->settings->tls, host);
+    redis->tls = guard_redis_tls_session_new(redis->settings.tls, host);
     if (!redis->tls)
         return guard_redis_fail(fault, GUARD_REASON_STORE_TLS_FAILED, "TLS cannot be set up");
     for (;;) {
@@ -282,7 +282,7 @@ static int shake_hands(struct guard_redis *redis, const char *host, int64_t dead
 
 static int log_in(struct guard_redis *redis, struct guard_redis_fault *fault)
 {
-    const struct guard_redis_settings *s = redis->settings;
+    const struct guard_redis_settings *s = &redis->settings;
     char number[16];
     if (s->password && !(s->username ? guard_redis_call(redis, fault, "AUTH", s->username, s->password, NULL)
                                      : guard_redis_call(redis, fault, "AUTH", s->password, NULL)))
@@ -309,7 +309,7 @@ int guard_redis_open(const struct guard_redis_endpoint *endpoint, const struct g
     *out = NULL;
     if (!redis)
         return no_memory(fault);
-    redis->settings = settings;
+    redis->settings = *settings;
     guard_redis_endpoint_text(endpoint, redis->where, sizeof redis->where);
     redis->fd = guard_redis_dial(endpoint, settings->wake_fd, deadline, fault);
     redis->parser = redis->fd >= 0 ? guard_redis_parser_new() : NULL;

@@ -24,7 +24,8 @@ struct guard_redis_settings {
     int wake_fd;                     /* readable: give up waiting at once; -1: none */
 };
 
-/* Connects, shakes hands, logs in. 0, or -1 and fault. settings must outlive the connection. */
+/* Connects, shakes hands, logs in. 0, or -1 and fault. What settings points to must outlive
+ * the connection. */
 int guard_redis_open(const struct guard_redis_endpoint *endpoint, const struct guard_redis_settings *settings,
                      struct guard_redis **out, struct guard_redis_fault *fault);
 void guard_redis_close(struct guard_redis **redis); /* *redis may be NULL */

@@ -81,11 +81,11 @@ struct guard_store_jwks {
  * call; take references of clients and revocations to keep them, copy the rest.
  */
 struct guard_store_update {
-    bool full; /* first load, or after a reconnect: the lists below are the whole content, and what they lack is gone */
-    bool from_snapshot;                         /* read from the snapshot file, age in saved_at */
-    uint64_t version;                           /* guard:version after the change; 0 = none */
-    int64_t noticed_ns;                         /* CLOCK_REALTIME at which the change was heard of */
-    int64_t saved_at;                           /* Unix seconds of the snapshot; else 0 */
+    bool full;          /* the first, or after one that was refused: the lists are everything, what they lack is gone */
+    bool from_snapshot; /* read from the snapshot file, age in saved_at */
+    uint64_t version;   /* guard:version after the change; 0 = none */
+    int64_t noticed_ns; /* CLOCK_REALTIME at which the change was heard of */
+    int64_t saved_at;   /* Unix seconds of the snapshot; else 0 */
     const struct guard_store_section *sections; /* roles, assign, default */
     size_t section_count;
     struct guard_clients *clients;      /* the whole table with the change in it; NULL = not changed */
@@ -103,7 +103,8 @@ struct guard_store_callbacks {
     void *context;
     /*
      * Whether lines (one role, or all of assign, or all of default) are good; faults go into problems. GUARD_OK or an
-     * error. Composition: the parser of acl/. NULL: all are good.
+     * error. Called only for what differs from its last good version. Composition: acl_rule_parse_check for each line
+     * of a role, acl_policy_compile for the others. NULL: all are good.
      */
     int (*check)(void *context, const struct guard_policy_line *lines, size_t count, struct guard_problems *problems);
     /*
