@@ -39,7 +39,8 @@ int auth_jwks_parse(const char *text, size_t length, const char *place, const st
  *  - PEM: one public key (SPKI or PKCS #1), private key (of which the public half is used) or certificate; no kid;
  *  - JSON: a JWK or a JWK Set;
  *  - anything else is an HMAC secret, taken octet by octet; if it is printable ASCII, one line end behind it is not
- *    part of it. PEM and JSON text never become a secret. No kid.
+ *    part of it. No kid. Content that looks like a public key in some other form (DER, base64 of it, OpenSSH, JSON with
+ *    a byte order mark …) is refused: a public key must never become a secret.
  * A secret or private key in a file that others may read is used, and warned about.
  */
 int auth_jwks_load_file(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err);
@@ -47,12 +48,12 @@ int auth_jwks_load_file(const char *path, const struct guard_log *log, struct au
 /*
  * Reads every file of a folder whose name ends in .pem, .jwk, .json, .jwks, .key or .secret and does not begin with a
  * dot, in the order of their names, into one set. A PEM key or secret gets the file's name without that ending as its
- * kid. One refused file refuses the folder.
+ * kid; secrets are taken from .secret and .key files only. One refused file refuses the folder.
  */
 int auth_jwks_load_directory(const char *path, const struct guard_log *log, struct auth_jwks **out,
                              struct guard_error *err);
 
-/* A folder or a file, whichever path is. */
+/* A folder or a file, whichever path is. A file is a secret only if its name ends in .secret or .key. */
 int auth_jwks_load(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err);
 
 /* One more reference; returns keys. */

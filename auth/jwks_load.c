@@ -37,15 +37,19 @@ static int add_single(struct auth_jwks *keys, const char *path, const char *kid,
     return rc == GUARD_OK ? rc : guard_fail_at(err, why.code, path, 0, 0, "%s", why.text);
 }
 
-static int add_file(struct auth_jwks *keys, const char *path, const char *kid, const struct guard_log *log,
-                    struct guard_error *err)
+/* secrets: whether content that is neither PEM nor JSON is an HMAC secret. */
+static int add_file(struct auth_jwks *keys, const char *path, const char *kid, bool secrets,
+                    const struct guard_log *log, struct guard_error *err)
 {
     struct auth_key_file file;
     bool secret = false;
     int rc = auth_key_file_read(path, &file, err);
     if (rc != GUARD_OK)
         return rc;
-    if (file.format == AUTH_KEY_FILE_JSON)
+    if (file.format == AUTH_KEY_FILE_SECRET && !secrets)
+        rc = guard_fail_at(err, GUARD_ERR_INVALID, path, 0, 0,
+                           "neither PEM nor JSON; an HMAC secret has to be in a file named *.secret or *.key");
+    else if (file.format == AUTH_KEY_FILE_JSON)
         rc = auth_jwks_add_json(keys, file.content, file.length, path, &secret, log, err);
     else
         rc = add_single(keys, path, kid, &file, &secret, log, err);
@@ -58,19 +62,25 @@ static int add_file(struct auth_jwks *keys, const char *path, const char *kid, c
     return rc;
 }
 
-int auth_jwks_load_file(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err)
+static int load_file(const char *path, bool secrets, const struct guard_log *log, struct auth_jwks **out,
+                     struct guard_error *err)
 {
     *out = NULL;
     struct auth_jwks *keys = auth_jwks_new();
     if (!keys)
         return guard_fail_at(err, GUARD_ERR_NOMEM, path, 0, 0, "out of memory");
-    int rc = add_file(keys, path, NULL, log, err);
+    int rc = add_file(keys, path, NULL, secrets, log, err);
     if (rc == GUARD_OK)
         rc = auth_jwks_finish(keys, path, err);
     if (rc != GUARD_OK)
         auth_jwks_unref(&keys);
     *out = keys;
     return rc;
+}
+
+int auth_jwks_load_file(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err)
+{
+    return load_file(path, true, log, out, err);
 }
 
 /* The length of name without its ending, or 0 if it is no key file. */
@@ -84,6 +94,14 @@ static size_t stem(const char *name)
             return length - ending;
     }
     return 0;
+}
+
+/* The endings that say "this is a secret" where a secret is not asked for by name. */
+static bool may_be_secret(const char *name)
+{
+    size_t length = strlen(name);
+    return (length > 7 && strcmp(name + length - 7, ".secret") == 0) ||
+           (length > 4 && strcmp(name + length - 4, ".key") == 0);
 }
 
 static int is_key_file(const struct dirent *entry)
@@ -104,7 +122,7 @@ static int add_entry(struct auth_jwks *keys, const char *folder, const char *nam
     if (!kid || asprintf(&path, "%s/%s", folder, name) < 0)
         rc = guard_fail_at(err, GUARD_ERR_NOMEM, folder, 0, 0, "out of memory");
     else
-        rc = add_file(keys, path, kid, log, err);
+        rc = add_file(keys, path, kid, may_be_secret(name), log, err);
     free(kid);
     free(path);
     return rc;
@@ -138,6 +156,7 @@ int auth_jwks_load_directory(const char *path, const struct guard_log *log, stru
 int auth_jwks_load(const char *path, const struct guard_log *log, struct auth_jwks **out, struct guard_error *err)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? auth_jwks_load_directory(path, log, out, err)
-                                                       : auth_jwks_load_file(path, log, out, err);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return auth_jwks_load_directory(path, log, out, err);
+    return load_file(path, may_be_secret(path), log, out, err);
 }

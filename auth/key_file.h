@@ -21,7 +21,11 @@ struct auth_key_file {
     bool readable_by_others;
 };
 
-/* Reads path (core/file.h; at most AUTH_JWKS_MAX_SIZE octets). auth_key_file_free wipes. */
+/*
+ * Reads path (core/file.h; at most AUTH_JWKS_MAX_SIZE octets). auth_key_file_free wipes. GUARD_ERR_INVALID for what
+ * would be a secret, but looks like a public key in another form (DER, base64 of it, OpenSSH, JSON with a byte order
+ * mark …).
+ */
 int auth_key_file_read(const char *path, struct auth_key_file *file, struct guard_error *err);
 void auth_key_file_free(struct auth_key_file *file);
 
