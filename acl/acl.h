@@ -209,9 +209,10 @@ void acl_context_free(struct acl_context **context);
 
 /*
  * Decides. Reasons of a refusal: topic_invalid, topic_too_long, acl_deny_rule, wildcard_denied (a SUBSCRIBE that is
- * only partly allowed, in strict mode), internal_error (ACL_STALE, ACL_CAPPED); where nothing applies because only
- * conditions failed on rules that would have allowed, the condition of the highest-ranking of them: qos_denied,
- * retain_denied, payload_too_large, payload_rejected; sys_topic_denied (nothing applies to a topic that begins with
+ * only partly allowed, in strict mode), policy_parse_error (a broken role), internal_error (ACL_STALE, ACL_CAPPED);
+ * where nothing applies because only conditions failed on rules that would have allowed, the condition of the
+ * highest-ranking of them: qos_denied, retain_denied, payload_too_large, payload_rejected; sys_topic_denied (nothing
+ * applies to a topic that begins with
  * `$`), acl_no_match. decision is always filled; the return value is decision->verdict.
  */
 enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy *policy,

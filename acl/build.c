@@ -1,0 +1,341 @@
+#include "acl/build.h"
+
+#include "acl/label.h"
+#include "acl/strings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void clear_codes(struct acl_node *node)
+{
+    for (int end = 0; end < 2; end++)
+        for (int action = 0; action < ACL_ACTIONS; action++)
+            node->code[end][action] = ACL_CODE_NONE;
+}
+
+static void init_node(struct acl_node *node)
+{
+    *node = (struct acl_node){0};
+    clear_codes(node);
+}
+
+static bool grow_index(struct acl_builder *b, size_t nodes)
+{
+    size_t size = 64;
+    while (size < nodes * 2)
+        size *= 2;
+    if (size > UINT32_MAX / 2)
+        return false;
+    uint32_t *index = calloc(size, sizeof *index);
+    if (!index)
+        return false;
+    free(b->index);
+    b->index = index;
+    b->mask = (uint32_t)size - 1;
+    for (uint32_t i = b->role_limit; i < b->node_count; i++) {
+        uint32_t at = b->nodes[i].hash & b->mask;
+        while (index[at])
+            at = (at + 1) & b->mask;
+        index[at] = i + 1;
+    }
+    return true;
+}
+
+struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slots *slots, uint64_t seed)
+{
+    struct acl_builder *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->slots = acl_slots_retain(slots);
+    b->seed = seed;
+    b->role_limit = roles;
+    acl_strings_init(&b->strings, seed);
+    b->roles = calloc(roles ? roles : 1, sizeof *b->roles);
+    if (!b->roles || !acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, roles + rules) ||
+        !acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, rules) || !grow_index(b, rules)) {
+        acl_builder_free(&b);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < roles; i++) {
+        init_node(&b->nodes[i]);
+        b->nodes[i].kind = ACL_NODE_ROOT;
+        b->nodes[i].parent = i;
+        b->nodes[i].hash = acl_path_hash((uint32_t)(seed >> 32), i);
+    }
+    b->node_count = roles;
+    return b;
+}
+
+void acl_builder_free(struct acl_builder **builder)
+{
+    struct acl_builder *b = *builder;
+    if (!b)
+        return;
+    acl_slots_release(b->slots);
+    free(b->nodes);
+    free(b->index);
+    free(b->rules);
+    free(b->conditions);
+    free(b->nets);
+    free(b->roles);
+    acl_strings_free(&b->strings);
+    free(b->last_role);
+    free(b);
+    *builder = NULL;
+}
+
+void acl_builder_role(struct acl_builder *b, uint32_t id)
+{
+    b->roles[b->role_count++] = (struct acl_segment_role){.first_rule = b->rule_count, .id = id};
+    b->role_node = b->node_count;
+}
+
+static void forget_rules(struct acl_node *node)
+{
+    node->rules = 0;
+    node->flags = 0;
+    clear_codes(node);
+}
+
+void acl_builder_drop_role(struct acl_builder *b)
+{
+    struct acl_segment_role *role = &b->roles[b->role_count - 1];
+    b->rule_count = role->first_rule;
+    role->rule_count = 0;
+    role->typed = false;
+    forget_rules(&b->nodes[b->role_count - 1]);
+    for (uint32_t i = b->role_node; i < b->node_count; i++)
+        forget_rules(&b->nodes[i]);
+}
+
+/* What a node is looked up by, beside its parent. */
+struct key {
+    uint64_t head;
+    const char *text;
+    uint32_t length;
+    enum acl_node_kind kind;
+};
+
+static bool is_key(const struct acl_builder *b, const struct acl_node *node, uint32_t parent, const struct key *key)
+{
+    if (node->parent != parent || node->head != key->head || node->kind != key->kind || node->length != key->length)
+        return false;
+    if (key->kind == ACL_NODE_LITERAL)
+        return key->length <= 8 || memcmp(b->strings.pool + node->label + 8, key->text + 8, key->length - 8) == 0;
+    return !key->length || memcmp(b->strings.pool + node->label, key->text, key->length) == 0;
+}
+
+static uint32_t key_hash(const struct acl_builder *b, uint32_t parent, const struct key *key)
+{
+    uint64_t head = key->kind == ACL_NODE_LITERAL ? key->head : (key->head + 1) * ACL_HASH_FACTOR + key->kind;
+    return acl_path_hash(b->nodes[parent].hash, acl_label_hash(b->seed, head, key->text, key->length));
+}
+
+static int add_node(struct acl_builder *b, uint32_t parent, const struct key *key, uint32_t hash)
+{
+    bool pooled = key->length > 8 || (key->length && key->kind != ACL_NODE_LITERAL);
+    uint32_t label = 0;
+    if (!acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, (size_t)b->node_count + 1))
+        return GUARD_ERR_NOMEM;
+    if (pooled) {
+        label = acl_strings_append(&b->strings, key->text, key->length);
+        if (label == ACL_STRINGS_NONE)
+            return GUARD_ERR_NOMEM;
+    }
+    struct acl_node *node = &b->nodes[b->node_count++];
+    init_node(node);
+    node->head = key->head;
+    node->parent = parent;
+    node->label = label;
+    node->length = (uint16_t)key->length;
+    node->kind = (uint8_t)key->kind;
+    node->hash = hash;
+    node->depth = b->nodes[parent].depth + 1;
+    return GUARD_OK;
+}
+
+/* Finds or makes the child; *at is the parent before and the child after. */
+static int descend(struct acl_builder *b, const struct key *key, uint32_t *at)
+{
+    uint32_t hash = key_hash(b, *at, key);
+    if ((size_t)b->node_count * 2 > b->mask && !grow_index(b, (size_t)b->node_count * 2))
+        return GUARD_ERR_NOMEM;
+    uint32_t place = hash & b->mask;
+    for (; b->index[place]; place = (place + 1) & b->mask) {
+        uint32_t node = b->index[place] - 1;
+        if (b->nodes[node].hash == hash && is_key(b, &b->nodes[node], *at, key)) {
+            *at = node;
+            return GUARD_OK;
+        }
+    }
+    int rc = add_node(b, *at, key, hash);
+    if (rc != GUARD_OK)
+        return rc;
+    b->index[place] = b->node_count;
+    *at = b->node_count - 1;
+    return GUARD_OK;
+}
+
+static int find_end(struct acl_builder *b, const struct acl_parsed *rule, uint32_t *node)
+{
+    *node = b->role_count - 1;
+    for (unsigned i = 0; i < rule->level_count; i++) {
+        const struct acl_parsed_level *level = &rule->levels[i];
+        struct key key = {0, rule->text + level->text, level->length, level->kind};
+        if (level->kind == ACL_NODE_LITERAL) {
+            key.head = acl_head(key.text, key.length);
+        } else if (level->kind != ACL_NODE_PLUS) {
+            uint32_t slot;
+            int rc = acl_slots_add(b->slots, level->name, level->kind, &slot);
+            if (rc != GUARD_OK)
+                return rc;
+            key.head = slot | (uint64_t)level->prefix << 32;
+        }
+        int rc = descend(b, &key, node);
+        if (rc != GUARD_OK)
+            return rc;
+    }
+    return GUARD_OK;
+}
+
+static int add_condition(struct acl_builder *b, const struct acl_parsed *rule, uint32_t *condition)
+{
+    *condition = 0;
+    if (!rule->condition.kinds)
+        return GUARD_OK;
+    struct acl_condition copy = rule->condition;
+    if (!acl_grow(&b->conditions, &b->condition_capacity, sizeof *b->conditions, (size_t)b->condition_count + 1) ||
+        !acl_grow(&b->nets, &b->net_capacity, sizeof *b->nets, (size_t)b->net_count + copy.net_count))
+        return GUARD_ERR_NOMEM;
+    copy.first_net = b->net_count;
+    if (copy.net_count)
+        memcpy(b->nets + b->net_count, rule->nets, copy.net_count * sizeof *b->nets);
+    b->net_count += copy.net_count;
+    b->conditions[b->condition_count++] = copy;
+    *condition = b->condition_count;
+    return GUARD_OK;
+}
+
+static int add_strings(struct acl_builder *b, const struct acl_rule_origin *origin, uint32_t *name, uint32_t *place)
+{
+    uint32_t number = acl_strings_add(&b->strings, origin->name, strlen(origin->name));
+    uint32_t where = acl_strings_add(&b->strings, origin->place, strlen(origin->place));
+    if (number == ACL_STRINGS_NONE || where == ACL_STRINGS_NONE)
+        return GUARD_ERR_NOMEM;
+    uint32_t before = b->last_role_capacity;
+    if (!acl_grow(&b->last_role, &b->last_role_capacity, sizeof *b->last_role, b->strings.count))
+        return GUARD_ERR_NOMEM;
+    memset(b->last_role + before, 0, (b->last_role_capacity - before) * sizeof *b->last_role);
+    if (b->last_role[number] == b->role_count)
+        return GUARD_ERR_INVALID;
+    b->last_role[number] = b->role_count;
+    *name = b->strings.offsets[number];
+    *place = b->strings.offsets[where];
+    return GUARD_OK;
+}
+
+/* Enters the rule in the node's codes for the actions where it is nothing but effect and priority. */
+static void enter_codes(struct acl_node *node, const struct acl_rule *rule, bool wild)
+{
+    bool exact = rule->flags & ACL_RULE_EXACT;
+    int32_t code = acl_code(rule->priority, rule->allow);
+    for (int action = 0; action < ACL_ACTIONS; action++) {
+        if (!(rule->actions & ACL_ACTION_BIT(action)) || (exact && action != ACL_SUBSCRIBE && wild))
+            continue; /* a topic never equals a filter with wildcards */
+        if (rule->condition || (exact && action == ACL_SUBSCRIBE))
+            node->flags |= ACL_HAS_CONDITION;
+        else if (code > node->code[rule->end][action])
+            node->code[rule->end][action] = code;
+        node->flags |= rule->end == ACL_END_OPEN ? ACL_HAS_OPEN : ACL_HAS_EXACT;
+    }
+    if (!rule->allow && rule->actions & ACL_ACTION_BIT(ACL_SUBSCRIBE))
+        node->flags |= ACL_DENY_BELOW;
+}
+
+int acl_builder_add(struct acl_builder *b, const struct acl_parsed *parsed, const struct acl_rule_origin *origin)
+{
+    uint32_t node, condition, name, place;
+    if (!acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, (size_t)b->rule_count + 1))
+        return GUARD_ERR_NOMEM;
+    int rc = add_strings(b, origin, &name, &place);
+    if (rc == GUARD_OK)
+        rc = find_end(b, parsed, &node);
+    if (rc == GUARD_OK)
+        rc = add_condition(b, parsed, &condition);
+    if (rc != GUARD_OK)
+        return rc;
+    struct acl_segment_role *role = &b->roles[b->role_count - 1];
+    struct acl_rule *rule = &b->rules[b->rule_count++];
+    *rule = (struct acl_rule){
+        .node = node,
+        .next = b->nodes[node].rules,
+        .role = b->role_count - 1,
+        .name = name,
+        .place = place,
+        .line = origin->line,
+        .priority = parsed->priority,
+        .condition = condition,
+        .allow = parsed->allow,
+        .actions = parsed->actions,
+        .end = parsed->open ? ACL_END_OPEN : ACL_END_EXACT,
+        .flags = (uint8_t)((parsed->exact ? ACL_RULE_EXACT : 0) | (parsed->typed ? ACL_RULE_TYPED : 0) |
+                           (parsed->wild ? ACL_RULE_WILD : 0)),
+    };
+    b->nodes[node].rules = b->rule_count;
+    enter_codes(&b->nodes[node], rule, parsed->wild);
+    role->rule_count++;
+    role->typed |= parsed->typed;
+    return GUARD_OK;
+}
+
+/* ---- copying from another segment ---- */
+
+static void copy_level(const struct acl_segment *from, const struct acl_node *node, const struct acl_slots *slots,
+                       struct acl_parsed *to, struct acl_parsed_level *level)
+{
+    *level = (struct acl_parsed_level){.kind = (enum acl_node_kind)node->kind, .text = to->text_used};
+    level->length = node->length;
+    memcpy(to->text + to->text_used, acl_node_text(from, node), node->length);
+    to->text_used += node->length;
+    if (node->kind >= ACL_NODE_ONE) {
+        level->prefix = acl_node_prefix(node);
+        strcpy(level->name, slots->slots[acl_node_slot(node)].name); /* names are shorter than ACL_NAME_LENGTH */
+    }
+}
+
+void acl_rule_to_parsed(const struct acl_segment *from, const struct acl_rule *rule, const struct acl_slots *slots,
+                        struct acl_parsed *to)
+{
+    const struct acl_node *node = &from->nodes[rule->node];
+    to->allow = rule->allow;
+    to->actions = rule->actions;
+    to->priority = rule->priority;
+    to->exact = rule->flags & ACL_RULE_EXACT;
+    to->typed = rule->flags & ACL_RULE_TYPED;
+    to->wild = rule->flags & ACL_RULE_WILD;
+    to->open = rule->end == ACL_END_OPEN;
+    to->text_used = 0;
+    to->level_count = node->depth;
+    for (unsigned i = node->depth; i > 0; node = &from->nodes[node->parent])
+        copy_level(from, node, slots, to, &to->levels[--i]);
+    to->condition = (struct acl_condition){0};
+    if (rule->condition) {
+        to->condition = from->conditions[rule->condition - 1];
+        for (uint32_t i = 0; i < to->condition.net_count; i++)
+            to->nets[i] = from->nets[to->condition.first_net + i];
+    }
+}
+
+int acl_builder_copy(struct acl_builder *b, const struct acl_segment *from, uint32_t role, struct acl_parsed *scratch)
+{
+    const struct acl_segment_role *source = &from->roles[role];
+    for (uint32_t i = 0; i < source->rule_count; i++) {
+        const struct acl_rule *rule = &from->rules[source->first_rule + i];
+        struct acl_rule_origin origin = {from->pool + rule->name, from->pool + rule->place, rule->line};
+        acl_rule_to_parsed(from, rule, b->slots, scratch);
+        int rc = acl_builder_add(b, scratch, &origin);
+        if (rc != GUARD_OK)
+            return rc;
+    }
+    return GUARD_OK;
+}

@@ -1,0 +1,68 @@
+/* Builds a segment: roles in order, rules of each in order, then one finish. */
+#ifndef GUARD_ACL_BUILD_H
+#define GUARD_ACL_BUILD_H
+
+#include "acl/names.h"
+#include "acl/parse.h"
+
+/*
+ * While rules are added, nodes stand in the order they came (parents before children) beside an index of their own.
+ * acl_builder_finish puts them at their places in the segment's table.
+ */
+struct acl_builder {
+    struct acl_slots *slots;
+    uint64_t seed;
+    struct acl_node *nodes;
+    uint32_t node_count, node_capacity;
+    uint32_t *index; /* open addressing; node + 1; 0: free */
+    uint32_t mask;
+    struct acl_rule *rules;
+    uint32_t rule_count, rule_capacity;
+    struct acl_condition *conditions;
+    uint32_t condition_count, condition_capacity;
+    struct acl_net *nets;
+    uint32_t net_count, net_capacity;
+    struct acl_segment_role *roles;
+    uint32_t role_count, role_limit;
+    uint32_t role_node;         /* node_count when the role began */
+    struct acl_strings strings; /* names of rules and places; its pool is the segment's */
+    uint32_t *last_role;        /* of each string: the role that used it as a rule's name, + 1 */
+    uint32_t last_role_capacity;
+};
+
+struct acl_rule_origin {
+    const char *name, *place;
+    unsigned line;
+};
+
+/* For that many roles; rules is a guess. slots gets the placeholders. NULL when out of memory. */
+struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slots *slots, uint64_t seed);
+void acl_builder_free(struct acl_builder **builder);
+
+/* Begins the next role; id is its place in the directory. Its index in the segment is the number of roles begun before.
+ */
+void acl_builder_role(struct acl_builder *builder, uint32_t id);
+
+/* Adds a rule to the role begun last. GUARD_OK, GUARD_ERR_NOMEM, GUARD_ERR_LIMIT (too many placeholders),
+ * GUARD_ERR_INVALID (name stands twice). */
+int acl_builder_add(struct acl_builder *builder, const struct acl_parsed *rule, const struct acl_rule_origin *origin);
+
+/* Adds all rules of a role of another segment whose slots are a prefix of this builder's. */
+int acl_builder_copy(struct acl_builder *builder, const struct acl_segment *from, uint32_t role,
+                     struct acl_parsed *scratch);
+
+/* A rule of a segment as it was parsed. */
+void acl_rule_to_parsed(const struct acl_segment *from, const struct acl_rule *rule, const struct acl_slots *slots,
+                        struct acl_parsed *to);
+
+/* Forgets the rules of the role begun last; its nodes stay, without rules. */
+void acl_builder_drop_role(struct acl_builder *builder);
+
+/* The segment, with one reference, or NULL when out of memory. The builder is used up and only to be freed. */
+struct acl_segment *acl_builder_finish(struct acl_builder *builder);
+
+void acl_segment_retain(struct acl_segment *segment);
+void acl_segment_release(struct acl_segment *segment);
+size_t acl_segment_memory(const struct acl_segment *segment);
+
+#endif
