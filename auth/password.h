@@ -55,6 +55,20 @@ enum auth_password_result {
 enum auth_password_result auth_password_verify(const char *stored, const char *password, size_t length,
                                                struct guard_error *err);
 
+/*
+ * Memory that the argon2id hashes of one thread may use again and again: fresh memory costs page faults that take
+ * longer than the hash. Lend it to a thread that verifies many passwords; it grows to the largest hash seen, and stays
+ * until it is trimmed or freed. NULL when out of memory.
+ */
+struct auth_password_scratch;
+struct auth_password_scratch *auth_password_scratch_new(void);
+/* For the calling thread, from now on; NULL = no more. The scratch must outlive that, and serves one thread at a time.
+ */
+void auth_password_scratch_lend(struct auth_password_scratch *scratch);
+/* Gives the memory back to the system until it is needed again. Not during a hash. */
+void auth_password_scratch_trim(struct auth_password_scratch *scratch);
+void auth_password_scratch_free(struct auth_password_scratch **scratch);
+
 /* GUARD_OK if auth_password_verify could use stored; otherwise what it would answer. Costs no hash. For `guardctl
  * check`. */
 int auth_password_check(const char *stored, struct guard_error *err);

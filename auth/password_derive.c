@@ -1,5 +1,6 @@
 #include "auth/password_hash.h"
 
+#include "auth/password_scratch.h"
 #include "core/memory.h"
 
 #include <crypt.h>
@@ -36,6 +37,8 @@ static int derive_argon2id(const struct password_hash *hash, const struct passwo
         .lanes = hash->lanes,
         .threads = 1,
         .version = ARGON2_VERSION_13,
+        .allocate_cbk = password_scratch_allocate,
+        .free_cbk = password_scratch_release,
         .flags = ARGON2_DEFAULT_FLAGS,
     };
     int rc = argon2_ctx(&context, Argon2_id);

@@ -11,10 +11,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_QUEUE 4096U
 #define THREADS_MAX   64U
+#define IDLE_SECONDS  5
 
 struct auth_worker_pool {
     struct auth_worker_settings settings;
@@ -63,20 +65,42 @@ static void run_job(struct auth_worker_pool *pool, size_t slot)
     pthread_mutex_lock(&pool->lock);
 }
 
+/* Waits for a job or the end; false at the end. After IDLE_SECONDS without work the scratch memory is given back. */
+static bool await_job(struct auth_worker_pool *pool, struct auth_password_scratch *scratch, size_t *slot)
+{
+    struct timespec until;
+    bool idle = scratch == NULL; /* nothing to give back */
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_SECONDS;
+    for (;;) {
+        if (pool->stopping)
+            return false;
+        if (worker_queue_begin(pool->queue, slot))
+            return true;
+        if (idle) {
+            pthread_cond_wait(&pool->work, &pool->lock);
+        } else if (pthread_cond_timedwait(&pool->work, &pool->lock, &until) == ETIMEDOUT) {
+            pthread_mutex_unlock(&pool->lock);
+            auth_password_scratch_trim(scratch);
+            idle = true;
+            pthread_mutex_lock(&pool->lock);
+        }
+    }
+}
+
 static void *work(void *context)
 {
     struct auth_worker_pool *pool = context;
+    struct auth_password_scratch *scratch = auth_password_scratch_new(); /* without, hashes are slower */
+    size_t slot;
     be_nice(pool->settings.nice);
+    auth_password_scratch_lend(scratch);
     pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        size_t slot;
-        while (!pool->stopping && !worker_queue_begin(pool->queue, &slot))
-            pthread_cond_wait(&pool->work, &pool->lock);
-        if (pool->stopping)
-            break;
+    while (await_job(pool, scratch, &slot))
         run_job(pool, slot);
-    }
     pthread_mutex_unlock(&pool->lock);
+    auth_password_scratch_lend(NULL);
+    auth_password_scratch_free(&scratch);
     return NULL;
 }
 
@@ -120,7 +144,11 @@ int auth_worker_pool_new(const struct auth_worker_settings *settings, struct aut
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory for the workers' queue");
     }
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->work, &attributes);
+    pthread_condattr_destroy(&attributes);
     int failed = 0;
     while (!failed && pool->threads < wanted)
         failed = start_thread(pool);
