@@ -7,7 +7,8 @@
 #include "plugin/broker.h"
 #include "plugin/http_api.h"
 #include "plugin/plugin.h"
-#include "plugin/policy_source.h"
+#include "plugin/policy_set.h"
+#include "plugin/session_table.h"
 #include "plugin/sweep.h"
 
 #include <stdio.h>
@@ -168,6 +169,8 @@ static bool __attribute__((noinline)) decide_unusual(struct check *check)
 {
     struct guard_session *session = check->session;
     struct guard_plugin *plugin = check->plugin;
+    if (plugin->closed)
+        return refuse(check, GUARD_REASON_POLICY_UNAVAILABLE);
     if (session->state == SESSION_WAITING)
         return refuse(check, GUARD_REASON_INTERNAL_ERROR);
     bool last_will =
@@ -178,14 +181,27 @@ static bool __attribute__((noinline)) decide_unusual(struct check *check)
     return session->subject ? true : refuse(check, GUARD_REASON_INTERNAL_ERROR);
 }
 
+/* The engine wants something: the rules took too many steps, or the session is bound to an older policy. */
+static bool __attribute__((noinline)) decide_again(struct check *check, const struct acl_request *request)
+{
+    struct guard_plugin *plugin = check->plugin;
+    if (check->decision.flags & ACL_STALE) {
+        guard_rebind(plugin, check->session);
+        if (!check->session->subject)
+            return refuse(check, GUARD_REASON_INTERNAL_ERROR);
+        acl_check(plugin->acl, plugin->policy->acl, check->session->subject, request, &check->decision);
+    }
+    if (check->decision.flags & ACL_CAPPED)
+        warn_capped(check);
+    return check->decision.verdict == ACL_ALLOW;
+}
+
 static inline bool decide(struct check *check, enum acl_action action)
 {
     struct guard_plugin *plugin = check->plugin;
-    struct guard_session *session = check->session;
+    const struct guard_session *session = check->session;
     const struct mosquitto_evt_acl_check *event = check->event;
-    if (unlikely(plugin->closed))
-        return refuse(check, GUARD_REASON_POLICY_UNAVAILABLE);
-    if (unlikely(plugin->now >= session->ends_at || !session->subject) && !decide_unusual(check))
+    if (unlikely(plugin->now >= session->ends_at || !session->subject || plugin->closed) && !decide_unusual(check))
         return false;
     struct acl_request request = {
         .action = action,
@@ -197,16 +213,8 @@ static inline bool decide(struct check *check, enum acl_action action)
         .now = plugin->now,
     };
     acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &check->decision);
-    if (unlikely(check->decision.flags)) {
-        if (check->decision.flags & ACL_CAPPED)
-            warn_capped(check);
-        if (check->decision.flags & ACL_STALE) {
-            guard_rebind(plugin, session);
-            if (!session->subject)
-                return refuse(check, GUARD_REASON_INTERNAL_ERROR);
-            acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &check->decision);
-        }
-    }
+    if (unlikely(check->decision.flags))
+        return decide_again(check, &request);
     return check->decision.verdict == ACL_ALLOW;
 }
 
@@ -320,48 +328,55 @@ static bool __attribute__((noinline)) find_unusual(struct check *check)
     return check->session != NULL;
 }
 
-static bool check_access(struct check *check)
+static inline int check_access(struct check *check)
+{
+    bool allowed;
+    if (check->event->access == MOSQ_ACL_READ)
+        return on_read(check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+    check->plugin->pending.session = NULL; /* was there no MESSAGE, it was a re-check */
+    switch (check->event->access) {
+    case MOSQ_ACL_WRITE:
+        allowed = on_write(check);
+        break;
+    case MOSQ_ACL_SUBSCRIBE:
+        allowed = on_subscribe(check);
+        break;
+    case MOSQ_ACL_UNSUBSCRIBE:
+        allowed = on_unsubscribe(check);
+        break;
+    default:
+        allowed = false;
+    }
+    return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+/* Whatever is not the plain case of a connected client that was seen before. */
+static int __attribute__((noinline)) check_thoroughly(struct check *check)
 {
     struct guard_plugin *plugin = check->plugin;
     const struct mosquitto_evt_acl_check *event = check->event;
+    if (!plugin->ticks && event->access != MOSQ_ACL_READ)
+        guard_plugin_without_tick(plugin);
     check->session = guard_sessions_find(plugin->sessions, event->client);
-    if (event->access == MOSQ_ACL_READ) {
-        if (unlikely(!check->session) && !find_unusual(check))
-            return false;
-        return on_read(check);
-    }
-    if (unlikely(plugin->pending.session != NULL))
-        plugin->pending.session = NULL; /* there was no MESSAGE: a re-check */
-    if (unlikely(!check->session)) {
-        if (event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client))
-            return on_retained_source(check);
-        if (!find_unusual(check))
-            return false;
-    }
-    switch (event->access) {
-    case MOSQ_ACL_WRITE:
-        return on_write(check);
-    case MOSQ_ACL_SUBSCRIBE:
-        return on_subscribe(check);
-    case MOSQ_ACL_UNSUBSCRIBE:
-        return on_unsubscribe(check);
-    default:
-        return false;
-    }
+    if (!check->session && plugin->coexist)
+        return MOSQ_ERR_PLUGIN_DEFER;
+    if (!check->session && event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client))
+        return on_retained_source(check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+    if (!check->session && !find_unusual(check))
+        return MOSQ_ERR_ACL_DENIED;
+    return check_access(check);
 }
 
 int guard_on_acl_check(int event, void *event_data, void *userdata)
 {
-    struct guard_plugin *plugin = userdata;
+    struct check check;
     (void)event;
-    if (unlikely(plugin->has_http_api) && !pthread_equal(pthread_self(), plugin->broker_thread))
-        return guard_http_api_access(plugin, event_data);
-    struct check check = {.plugin = plugin, .event = event_data};
-    if (unlikely(plugin->coexist) && !guard_sessions_find(plugin->sessions, check.event->client))
-        return MOSQ_ERR_PLUGIN_DEFER;
-    if (unlikely(!plugin->ticks) && check.event->access != MOSQ_ACL_READ)
-        guard_plugin_without_tick(plugin);
-    return check_access(&check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+    check.plugin = userdata;
+    check.event = event_data;
+    if (unlikely(check.plugin->has_http_api) && !pthread_equal(pthread_self(), check.plugin->broker_thread))
+        return guard_http_api_access(check.plugin, check.event);
+    check.session = guard_sessions_quick(check.plugin->sessions, check.event->client);
+    return likely(check.session != NULL) ? check_access(&check) : check_thoroughly(&check);
 }
 
 int guard_on_message(int event, void *event_data, void *userdata)

@@ -173,6 +173,7 @@ int guard_on_basic_auth(int event, void *event_data, void *userdata)
     guard_settle_pending(plugin, NULL);
     if (!plugin->ticks)
         guard_plugin_without_tick(plugin);
+    guard_sessions_turn(plugin->sessions);
     guard_login_begin(plugin, &login, auth->client, auth->username, auth->password);
     int answer = decide(plugin, &login);
     guard_login_end(&login);
@@ -232,6 +233,7 @@ int guard_on_ext_auth(int event, void *event_data, void *userdata)
     if (!auth->auth_method || strcmp(auth->auth_method, plugin->options.jwt_enhanced_auth_method) != 0)
         return MOSQ_ERR_PLUGIN_DEFER;
     guard_settle_pending(plugin, NULL);
+    guard_sessions_turn(plugin->sessions);
     guard_login_begin(plugin, &login, auth->client, mosquitto_client_username(auth->client), NULL);
     int answer = decide_token(plugin, &login, auth);
     guard_login_end(&login);

@@ -25,6 +25,7 @@ int guard_on_connect(int event, void *event_data, void *userdata)
     const struct guard_evt_client *connect = event_data;
     (void)event;
     guard_settle_pending(plugin, NULL);
+    guard_sessions_turn(plugin->sessions);
     struct guard_session *session = guard_sessions_find(plugin->sessions, connect->client);
     if (!session || session->state != SESSION_PENDING)
         return MOSQ_ERR_SUCCESS;
@@ -94,6 +95,7 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
     (void)event;
     struct guard_session *session = guard_sessions_find(plugin->sessions, disconnect->client);
     guard_settle_pending(plugin, session);
+    guard_sessions_turn(plugin->sessions);
     /* an offline session that is resumed or dropped has this event again: not a connection's end */
     if (!session || (session->state != SESSION_ONLINE && session->state != SESSION_PENDING))
         return MOSQ_ERR_SUCCESS;
@@ -209,6 +211,7 @@ int guard_on_reload(int event, void *event_data, void *userdata)
     (void)event;
     (void)event_data;
     plugin->reloading = true;
+    guard_sessions_turn(plugin->sessions);
     guard_policy_reload(plugin);
     guard_compose_reload(plugin);
     if (plugin->audit)

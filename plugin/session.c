@@ -6,50 +6,13 @@
 #include "core/memory.h"
 #include "core/siphash.h"
 #include "plugin/broker.h"
+#include "plugin/session_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_SLOTS   256
 #define FIRST_BUCKETS 256
-
-struct slot {
-    const struct mosquitto *client; /* NULL = empty */
-    struct guard_session *session;
-};
-
-/* Chained hash index over one text of a session, newest entry first. */
-struct index {
-    struct guard_session **buckets;
-    size_t mask;
-    size_t key;  /* offset of the text in struct guard_session; NULL texts are not indexed */
-    size_t link; /* offset of the link */
-};
-
-struct guard_sessions {
-    struct slot *slots; /* open addressing, linear probing, at most half full */
-    size_t mask;
-    size_t count;
-    struct index by_id, by_user;
-    struct guard_siphash_key key;
-    struct audit *audit;
-    struct guard_session **heap; /* by ends_at, smallest first */
-    size_t heap_count, heap_capacity;
-};
-
-/* Pointers differ in their middle bits; the multiplier is 2^64 / golden ratio. */
-static inline size_t home(const struct guard_sessions *sessions, const struct mosquitto *client)
-{
-    return (size_t)(((uintptr_t)client >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & sessions->mask;
-}
-
-static inline size_t probe(const struct guard_sessions *sessions, const struct mosquitto *client)
-{
-    size_t i = home(sessions, client);
-    while (sessions->slots[i].client != client && sessions->slots[i].client)
-        i = (i + 1) & sessions->mask;
-    return i;
-}
 
 static bool index_init(struct index *index, size_t key, size_t link)
 {
@@ -63,6 +26,7 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     if (!sessions)
         return NULL;
     sessions->audit = audit;
+    sessions->turn = 1;
     sessions->mask = FIRST_SLOTS - 1;
     sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
     sessions->key = guard_siphash_random_key();
@@ -110,6 +74,11 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+void guard_sessions_turn(struct guard_sessions *sessions)
+{
+    sessions->turn++;
+}
+
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
     const struct slot *slot = &sessions->slots[probe(sessions, client)];
@@ -121,6 +90,7 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
         return NULL;
     if (session->state != SESSION_ONLINE && !same_text(session->username, mosquitto_client_username(client)))
         return NULL;
+    session->verified = sessions->turn;
     return session;
 }
 

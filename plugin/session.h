@@ -51,6 +51,7 @@ struct guard_session {
     struct acl_subject *subject; /* identity bound to the policy; NULL: nothing is allowed */
     int64_t ends_at;             /* Unix seconds from which everything is denied; GUARD_NEVER */
     uint64_t binding;            /* the policy's binding generation that subject was made for */
+    uint64_t verified;           /* guard_sessions_turn when the id was last compared */
     enum guard_session_state state;
 
     struct guard_identity *identity;
@@ -87,6 +88,12 @@ void guard_sessions_free(struct guard_sessions **sessions);
  * name must be the same as well (both may be NULL).
  */
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client);
+
+/*
+ * Call it whenever a connection begins or ends: from then on the client id of each entry is compared anew before it is
+ * trusted. Between two such events the broker cannot have given a connected client's struct to another one.
+ */
+void guard_sessions_turn(struct guard_sessions *sessions);
 
 /*
  * The entry of that pointer, whatever it is now: without touching the broker's struct, which may be gone. For answers

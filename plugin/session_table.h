@@ -1,0 +1,68 @@
+/*
+ * The inside of the session table, for session.c and for the look-up that each ACL_CHECK begins with, which is inlined
+ * there: with a thousand subscribers it runs a thousand times for one message.
+ */
+#ifndef GUARD_PLUGIN_SESSION_TABLE_H
+#define GUARD_PLUGIN_SESSION_TABLE_H
+
+#include "core/siphash.h"
+#include "plugin/session.h"
+
+struct audit;
+
+struct slot {
+    const struct mosquitto *client; /* NULL = empty */
+    struct guard_session *session;
+};
+
+/* Chained hash index over one text of a session, newest entry first. */
+struct index {
+    struct guard_session **buckets;
+    size_t mask;
+    size_t key;  /* offset of the text in struct guard_session; NULL texts are not indexed */
+    size_t link; /* offset of the link */
+};
+
+struct guard_sessions {
+    struct slot *slots; /* open addressing, linear probing, at most half full */
+    size_t mask;
+    uint64_t turn;
+    size_t count;
+    struct index by_id, by_user;
+    struct guard_siphash_key key;
+    struct audit *audit;
+    struct guard_session **heap; /* by ends_at, smallest first */
+    size_t heap_count, heap_capacity;
+};
+
+/* Pointers differ in their middle bits; the multiplier is 2^64 / golden ratio. */
+static inline size_t home(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    return (size_t)(((uintptr_t)client >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & sessions->mask;
+}
+
+static inline size_t probe(const struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    size_t i = home(sessions, client);
+    while (sessions->slots[i].client != client && sessions->slots[i].client)
+        i = (i + 1) & sessions->mask;
+    return i;
+}
+
+/*
+ * The entry if it is that of a connected client whose id was compared since the last connection began or ended; else
+ * NULL, and guard_sessions_find tells.
+ */
+static inline struct guard_session *guard_sessions_quick(const struct guard_sessions *sessions,
+                                                         const struct mosquitto *client)
+{
+    const struct slot *slot = &sessions->slots[home(sessions, client)];
+    if (__builtin_expect(slot->client != client, 0))
+        slot = &sessions->slots[probe(sessions, client)];
+    struct guard_session *session = slot->session;
+    if (__builtin_expect(!session || session->verified != sessions->turn || session->state != SESSION_ONLINE, 0))
+        return NULL;
+    return session;
+}
+
+#endif
