@@ -6,6 +6,7 @@ import pytest
 from support import passwords
 from support.broker import SLOWNESS
 from support.client import V311, V5
+from support.raw import RawClient
 from test_rules import EVERYONE, users
 
 PEERS = users("a", "b", "w", roles={"w": "w"}) + EVERYONE + "[role w]\nw = allow publish #\nr = allow subscribe #\n"
@@ -25,8 +26,16 @@ def test_token_expiry_ends_the_session(make_broker, issuer, version):
     assert time.time() < end + 1.2
     event = broker.trail.one("mqtt-disconnect")
     assert (event["event"]["reason"], event["mqtt"]["initiator"]) == ("token_expired", "server")
-    if version == V5:
-        assert client.disconnect_code == 0x98  # administrative action: the broker knows no other
+
+
+@pytest.mark.timing
+def test_expiry_is_told_to_mqtt_5(make_broker, issuer):
+    """A DISCONNECT packet comes first: 0x98, administrative action (the broker's API knows no other)."""
+    broker = make_broker(EVERYONE, options=issuer.options())
+    with RawClient(broker.ports["plain"]) as raw:
+        assert raw.connect("c1", "a", issuer.token("a", lifetime=2), version=5) == 0
+        assert raw.read() == (0xE0, b"\x98")
+        assert raw.read() is None
 
 
 @pytest.mark.timing
@@ -217,7 +226,6 @@ def test_broker_shutdown(make_broker):
 
 @pytest.mark.timing
 def test_keepalive(make_broker, broker_version):
-    from support.raw import RawClient
     broker = make_broker(PEERS)
     with RawClient(broker.ports["plain"]) as raw:
         raw.socket.settimeout(10 * SLOWNESS)

@@ -188,12 +188,13 @@ def test_identity_that_cannot_be_a_user_name(make_broker, issuer, subject):
     broker.trail.one("mqtt-connect", event__outcome="failure")
 
 
-def test_keys_are_replaced_without_restart(make_broker, issuer, tmp_path):
+def test_keys_are_replaced_without_restart(make_broker, tmp_path, eventually):
     mine = Issuer(tmp_path / "rotating")
     broker = make_broker(RULES, options=mine.options(auth_methods="token"))
     broker.client("c1", "a", mine.token("a", "ES256")).open()
     mine.write_jwks([mine.public_jwk("EdDSA")])
     broker.hang_up()
+    eventually(lambda: "keys were renewed" in broker.log(), 3, "the new keys")
     assert broker.client("c2", "b", mine.token("b", "ES256")).connect() == 5
     broker.client("c3", "b", mine.token("b", "EdDSA")).open()
     mine.jwks_file.write_text("{ this is not a key set")

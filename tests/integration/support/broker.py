@@ -78,6 +78,8 @@ class Broker:
         self.log_file = self.folder / "broker.log"
         self.options = {**self.DEFAULTS, "policy_file": self.policy_file, "audit_dir": self.audit_dir, **(options or {})}
         self.listeners, self.pki, self.conf = tuple(listeners), pki, conf
+        if all(name.startswith("ws") for name in self.listeners):
+            self.listeners += ("plain",)  # 2.0 does not start with websocket listeners alone
         self.listener_conf = listener_conf or {}
         self.require_certificate, self.plugin_lines = require_certificate, plugin_lines
         self.ports, self.process = {}, None
@@ -102,7 +104,7 @@ class Broker:
 
     def configuration(self):
         lines = ["user root", "log_dest stderr", "log_type all", "connection_messages true", "log_timestamp false",
-                 "allow_anonymous false", *self.conf.splitlines()]
+                 *self.conf.splitlines(), "allow_anonymous false"]
         lines += self.plugin_block() if self.plugin_lines is None else self.plugin_lines
         for name in self.listeners:
             lines.append(f"listener {self.ports[name]} 127.0.0.1")

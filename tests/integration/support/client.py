@@ -105,7 +105,8 @@ class Client:
         self._answer(mid, 0 if one is None else code_of(one))
 
     def _on_disconnect(self, client, userdata, code, *more):
-        self.disconnect_code = code_of(code)
+        if not self._gone.is_set():  # the first one tells; our own disconnect() below brings another
+            self.disconnect_code = code_of(code)
         self._connack.put((None, {}))
         self._gone.set()
         self.paho.disconnect()  # no automatic reconnect: a test wants to see that it is gone
