@@ -87,11 +87,10 @@ static uint32_t probe(const struct shard *shard, uint64_t hash, const char *key,
     return slot;
 }
 
-/* key is not in the shard, and there is room. */
-static void shard_append(struct shard *shard, uint64_t hash, const struct guard_shard_entry *entry)
+/* key is not in the shard, slot is where its probe ended, and there is room. */
+static void shard_append(struct shard *shard, uint32_t slot, const struct guard_shard_entry *entry)
 {
     char *at = shard->bytes + shard->used;
-    uint32_t slot = probe(shard, hash, entry->key, entry->key_length);
     memcpy(at, &entry->key_length, 4);
     memcpy(at + 4, &entry->value_length, 4);
     memcpy(at + 8, entry->key, entry->key_length);
@@ -136,7 +135,8 @@ static struct shard *shard_repack(const struct shard *from, const struct guard_s
         if (from->slots[s] == EMPTY || from->slots[s] == REMOVED)
             continue;
         entry_at(from, from->slots[s] - 1, &entry);
-        shard_append(to, guard_siphash(key, entry.key, entry.key_length), &entry);
+        uint64_t hash = guard_siphash(key, entry.key, entry.key_length);
+        shard_append(to, probe(to, hash, entry.key, entry.key_length), &entry);
     }
     return to;
 }
@@ -332,9 +332,10 @@ int guard_shard_builder_put(struct guard_shard_builder *builder, const char *key
         shard->slots[slot] = REMOVED;
         shard->count--;
         builder->map->count--;
+        slot = probe(shard, hash, key, key_length);
     }
     struct guard_shard_entry entry = {key, value, (uint32_t)key_length, (uint32_t)value_length};
-    shard_append(shard, hash, &entry);
+    shard_append(shard, slot, &entry);
     builder->map->count++;
     return GUARD_OK;
 }

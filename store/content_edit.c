@@ -110,12 +110,16 @@ static void report(struct item *item)
 
 static bool is_text(const struct guard_reply *reply)
 {
-    if (reply->type != GUARD_REPLY_STRING || memchr(reply->text, 0, reply->length))
+    bool ascii = true;
+    if (reply->type != GUARD_REPLY_STRING)
         return false;
-    for (size_t i = 0; i < reply->length; i++)
-        if ((unsigned char)reply->text[i] < 0x20 && reply->text[i] != '\t')
+    for (size_t i = 0; i < reply->length; i++) {
+        unsigned char byte = (unsigned char)reply->text[i];
+        if (byte < 0x20 && byte != '\t')
             return false;
-    return guard_utf8_valid(reply->text, reply->length);
+        ascii = ascii && byte < 0x80;
+    }
+    return ascii || guard_utf8_valid(reply->text, reply->length);
 }
 
 static int compare_lines(const void *a, const void *b)

@@ -103,7 +103,7 @@ static int fail_name(struct guard_redis_fault *fault, const struct guard_redis_e
 struct look_up {
     struct gaicb request;
     struct addrinfo hints;
-    char host[256], port[8];
+    char host[256], port[16];
 };
 
 /* getaddrinfo cannot be given a time limit, and a resolver that does not answer must not hold the broker's shutdown up.
@@ -138,7 +138,7 @@ static int resolve(const struct guard_redis_endpoint *endpoint, const struct add
 static int resolve(const struct guard_redis_endpoint *endpoint, const struct addrinfo *hints, int64_t deadline,
                    struct addrinfo **result, struct guard_redis_fault *fault)
 {
-    char port[8];
+    char port[16];
     (void)deadline;
     snprintf(port, sizeof port, "%u", endpoint->port);
     int rc = getaddrinfo(endpoint->host, port, hints, result);
@@ -150,7 +150,7 @@ static int look_up(const struct guard_redis_endpoint *endpoint, int64_t deadline
                    struct guard_redis_fault *fault)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    char port[8];
+    char port[16];
     snprintf(port, sizeof port, "%u", endpoint->port);
     if (getaddrinfo(endpoint->host, port, &hints, result) == 0) /* an address: nobody is asked */
         return 0;
