@@ -199,20 +199,8 @@ static const char *frame_of(enum audit_action action)
     }
 }
 
-void audit_line_event(struct audit_line *line, const struct audit_event *event)
+static void put_optional(struct audit_out *out, const struct audit_event *event)
 {
-    struct audit_out *out = line->out;
-    audit_put_literal(out, ",\"event\":{");
-    audit_put_text(out, frame_of(event->action));
-    audit_put_literal(out, ",\"type\":");
-    audit_put_text(out, event->type);
-    audit_put_literal(out, ",\"action\":\"");
-    audit_put_text(out, audit_action_name(event->action));
-    audit_put_literal(out, "\"");
-    if (event->outcome == AUDIT_SUCCESS)
-        audit_put_literal(out, ",\"outcome\":\"success\"");
-    else if (event->outcome == AUDIT_FAILURE)
-        audit_put_literal(out, ",\"outcome\":\"failure\"");
     if (event->reason != GUARD_REASON_NONE) {
         audit_put_literal(out, ",\"reason\":\"");
         audit_put_text(out, guard_reason_name(event->reason));
@@ -230,9 +218,48 @@ void audit_line_event(struct audit_line *line, const struct audit_event *event)
         audit_put_literal(out, ",\"end\":");
         audit_put_time(out, event->end_ns);
     }
+}
+
+static void put_frame(struct audit_out *out, const struct audit_event *event)
+{
+    audit_put_literal(out, ",\"event\":{");
+    audit_put_text(out, frame_of(event->action));
+    audit_put_literal(out, ",\"type\":");
+    audit_put_text(out, event->type);
+    audit_put_literal(out, ",\"action\":\"");
+    audit_put_text(out, audit_action_name(event->action));
+    audit_put_literal(out, "\"");
+    if (event->outcome == AUDIT_SUCCESS)
+        audit_put_literal(out, ",\"outcome\":\"success\"");
+    else if (event->outcome == AUDIT_FAILURE)
+        audit_put_literal(out, ",\"outcome\":\"failure\"");
+    put_optional(out, event);
     audit_put_literal(out, ",\"severity\":");
     audit_put_unsigned(out, event->severity);
     audit_put_literal(out, ",\"sequence\":");
+}
+
+static const struct audit_frame *plain_frame(struct audit_encoder *encoder, const struct audit_event *event)
+{
+    struct audit_frame *frame = &encoder->frame[event->action][event->outcome];
+    if (!frame->length) {
+        struct audit_out out = {frame->text, frame->text + sizeof frame->text, false};
+        put_frame(&out, event);
+        frame->length = out.overflow ? 0 : (uint16_t)(out.at - frame->text);
+    }
+    return frame;
+}
+
+void audit_line_event(struct audit_line *line, const struct audit_event *event)
+{
+    struct audit_out *out = line->out;
+    bool plain = event->action <= AUDIT_ACTION_MQTT_UNSUBSCRIBE && event->reason == GUARD_REASON_NONE &&
+                 !event->duration_ns && !event->start_ns;
+    const struct audit_frame *frame = plain ? plain_frame(line->encoder, event) : NULL;
+    if (frame && frame->length)
+        audit_put(out, frame->text, frame->length);
+    else
+        put_frame(out, event);
     char *number = out->at;
     audit_put_unsigned(out, event->sequence);
     size_t digits = (size_t)(out->at - number);

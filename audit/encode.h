@@ -12,6 +12,13 @@
 #define AUDIT_NODE_MAX   1024
 #define AUDIT_POLICY_MAX 1024
 
+/* ,"event":{… up to "sequence": of an event without reason, times and duration: made once, then copied. */
+#define AUDIT_FRAME_MAX 240
+struct audit_frame {
+    uint16_t length; /* 0 = not made yet */
+    char text[AUDIT_FRAME_MAX];
+};
+
 struct audit_encoder {
     const struct audit *audit;
     char node[AUDIT_NODE_MAX]; /* "ecs.version":…,"service":{…} */
@@ -19,7 +26,8 @@ struct audit_encoder {
     char policy[AUDIT_POLICY_MAX]; /* "ruleset":…,"version":… of the policy in use, or empty */
     size_t policy_length;
     uint32_t policy_sanitized, policy_truncated;
-    int64_t cached_second; /* of the time stamp below */
+    struct audit_frame frame[AUDIT_ACTION_COUNT][3]; /* by action and outcome */
+    int64_t cached_second;                           /* of the time stamp below */
     char cached_time[GUARD_TIMESTAMP_SIZE];
 };
 

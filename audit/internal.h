@@ -148,9 +148,10 @@ struct audit {
     _Alignas(AUDIT_CACHE_LINE) _Atomic uint64_t sequence;
     _Atomic uint64_t connection;
     _Atomic uint64_t numbered_lost; /* lost events that have their numbers */
-    _Atomic uint64_t written;       /* the last number that is in the file, or declared lost there */
 
-    /* between producers and writer */
+    /* between producers and writer; mostly the writer's to write */
+    _Alignas(
+        AUDIT_CACHE_LINE) _Atomic uint64_t written; /* the last number that is in the file, or declared lost there */
     atomic_bool writer_sleeps;
     atomic_bool accepting;
     atomic_bool rotate_now;

@@ -7,6 +7,8 @@
 #define HASH_KEY     ",\"hash\":\""
 #define ACTION_KEY   "\"action\":\""
 
+/* How far from the end of the body the action is found nearly always, and at most. */
+#define ACTION_NEAR 128
 /* What can stand between the action's name and the sequence number: outcome, reason, duration, start, end, severity. */
 #define ACTION_REACH 384
 
@@ -35,6 +37,16 @@ static bool step_back(const char *line, const char **at, const char *text, size_
     return true;
 }
 
+static const char *find_action(const char *line, size_t body)
+{
+    for (size_t reach = ACTION_NEAR;; reach = ACTION_REACH) {
+        size_t length = body < reach ? body : reach;
+        const char *key = memmem(line + body - length, length, ACTION_KEY, sizeof ACTION_KEY - 1);
+        if (key || reach == ACTION_REACH)
+            return key ? key + sizeof ACTION_KEY - 1 : NULL;
+    }
+}
+
 bool audit_line_end_parse(const char *line, size_t length, struct audit_line_end *end)
 {
     uint64_t in_id;
@@ -54,18 +66,14 @@ bool audit_line_end_parse(const char *line, size_t length, struct audit_line_end
         return false;
     memcpy(end->chain, at, AUDIT_CHAIN_LENGTH);
     end->chain[AUDIT_CHAIN_LENGTH] = '\0';
+    end->action = find_action(line, end->body);
     return step_back(line, &at, ID_KEY, sizeof ID_KEY - 1) && number_before(line, at, &at, &end->sequence) &&
            step_back(line, &at, SEQUENCE_KEY, sizeof SEQUENCE_KEY - 1) && in_id == end->sequence;
 }
 
 bool audit_line_has_action(const char *line, const struct audit_line_end *end, const char *prefix)
 {
-    size_t reach = end->body < ACTION_REACH ? end->body : ACTION_REACH;
-    const char *from = line + end->body - reach;
-    const char *key = memmem(from, reach, ACTION_KEY, sizeof ACTION_KEY - 1);
     size_t length = strlen(prefix);
-    if (!key)
-        return false;
-    key += sizeof ACTION_KEY - 1;
-    return (size_t)(line + end->body - key) >= length && memcmp(key, prefix, length) == 0;
+    return end->action && (size_t)(line + end->body - end->action) >= length &&
+           memcmp(end->action, prefix, length) == 0;
 }

@@ -62,9 +62,13 @@ void audit_put_number(struct audit_out *out, double value)
 void audit_put_hex(struct audit_out *out, const unsigned char *octets, size_t count)
 {
     static const char digits[] = "0123456789abcdef";
+    if ((size_t)(out->end - out->at) < 2 * count) {
+        out->overflow = true;
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
-        char pair[2] = {digits[octets[i] >> 4], digits[octets[i] & 15]};
-        audit_put(out, pair, 2);
+        *out->at++ = digits[octets[i] >> 4];
+        *out->at++ = digits[octets[i] & 15];
     }
 }
 

@@ -9,5 +9,8 @@ extern const struct ctl_command ctl_token_verify;
 extern const struct ctl_command ctl_keys_jwks;
 extern const struct ctl_command ctl_keys_generate;
 extern const struct ctl_command ctl_token_issue;
+extern const struct ctl_command ctl_audit_tail;
+extern const struct ctl_command ctl_audit_verify;
+extern const struct ctl_command ctl_audit_keygen;
 
 #endif

@@ -13,6 +13,9 @@ static const struct ctl_command *const commands[] = {
     &ctl_token_issue,
     &ctl_keys_generate,
     &ctl_keys_jwks,
+    &ctl_audit_tail,
+    &ctl_audit_verify,
+    &ctl_audit_keygen,
     NULL,
 };
 

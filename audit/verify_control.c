@@ -1,0 +1,189 @@
+/* The records that the trail writes about itself, as the verifier reads them. */
+#include "audit/verify_internal.h"
+
+#include "core/base64.h"
+#include "core/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const struct guard_json *audit, const char *name)
+{
+    const char *text = guard_json_string(guard_json_get(audit, name));
+    return text ? text : "";
+}
+
+static uint64_t number_of(const struct guard_json *audit, const char *name)
+{
+    int64_t value;
+    return guard_json_integer(guard_json_get(audit, name), &value) && value >= 0 ? (uint64_t)value : UINT64_MAX;
+}
+
+bool verify_link(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit)
+{
+    char head[2 * AUDIT_HASH_SIZE + 1];
+    const char *previous = text_of(audit, "previous_chain");
+    uint64_t sequence = number_of(audit, "previous_sequence");
+    audit_hex(v->hash.head, sizeof v->hash.head, head);
+    if (!v->run) {
+        if (*previous)
+            verify_warn(v, "chain %s continues chain %s, which is not here", end->chain, previous);
+        return true;
+    }
+    if (strcmp(previous, v->run->chain) != 0)
+        return verify_bad(v, "chain %s follows chain %s here, but says that it continues %s", end->chain, v->run->chain,
+                          *previous ? previous : "nothing");
+    if (sequence != v->run->last_sequence || strcmp(text_of(audit, "previous_head"), head) != 0)
+        return verify_bad(v,
+                          "chain %s ends here with number %llu, but the next run continued number %llu: its tail was "
+                          "cut or changed",
+                          v->run->chain, (unsigned long long)v->run->last_sequence, (unsigned long long)sequence);
+    return true;
+}
+
+bool verify_start(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit)
+{
+    if (end->sequence != 1 || strcmp(text_of(audit, "chain"), end->chain) != 0)
+        return verify_bad(v, "audit-start must be number 1 of its chain");
+    if (!verify_link(v, end, audit))
+        return false;
+    struct audit_verify_run *grown = reallocarray(v->result->runs, v->result->run_count + 1, sizeof *grown);
+    if (!grown) {
+        v->out_of_memory = true;
+        return false;
+    }
+    v->result->runs = grown;
+    v->run = &grown[v->result->run_count++];
+    *v->run = (struct audit_verify_run){.first_sequence = 1};
+    memcpy(v->run->chain, end->chain, sizeof v->run->chain);
+    v->expected = 1;
+    v->checkpoint = v->checkpoint_sequence = 0;
+    v->checkpoint_known = true;
+    v->last = LAST_OTHER;
+    memset(v->checkpoint_digest, '0', sizeof v->checkpoint_digest - 1);
+    return audit_chain_restart(&v->hash, end->chain) ? true : verify_bad(v, "SHA-256 failed");
+}
+
+bool verify_gap(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit,
+                const char *reason)
+{
+    uint64_t first = number_of(audit, "first_sequence"), last = number_of(audit, "last_sequence");
+    uint64_t lost = number_of(audit, "lost");
+    if (strcmp(reason, "sink_trimmed") == 0 || strcmp(reason, "sink_backpressure") == 0)
+        return end->sequence == v->expected ? true : verify_bad(v, "a gap of a sink hides missing numbers");
+    if (first != v->expected || last + 1 != end->sequence || lost != end->sequence - v->expected || !lost)
+        return verify_bad(v, "the gap record declares %llu to %llu lost (%llu), but %llu to %llu are missing",
+                          (unsigned long long)first, (unsigned long long)last, (unsigned long long)lost,
+                          (unsigned long long)v->expected, (unsigned long long)end->sequence - 1);
+    v->run->lost += lost;
+    return true;
+}
+
+bool verify_recovered(struct verifier *v, const struct guard_json *audit)
+{
+    uint64_t torn = number_of(audit, "torn_bytes");
+    if (v->torn && (torn != v->torn_bytes || strcmp(text_of(audit, "file"), v->torn_file) != 0))
+        return verify_bad(v, "audit-recovered declares %llu torn bytes in %s, but there are %llu in %s",
+                          (unsigned long long)torn, text_of(audit, "file"), (unsigned long long)v->torn_bytes,
+                          v->torn_file);
+    v->torn = false;
+    v->torn_bytes = 0;
+    return true;
+}
+
+bool verify_rotate(struct verifier *v, const struct guard_json *audit)
+{
+    if (!v->strict)
+        return true;
+    if (strcmp(text_of(audit, "next_file"), v->file) != 0)
+        return verify_bad(v, "audit-rotate leads to %s, but stands in %s", text_of(audit, "next_file"), v->file);
+    if (*v->previous_file && strcmp(text_of(audit, "file"), v->previous_file) != 0)
+        return verify_bad(v, "audit-rotate continues %s, but the file before is %s", text_of(audit, "file"),
+                          v->previous_file);
+    return true;
+}
+
+static struct audit_key *find_key(const struct verifier *v, const char *id)
+{
+    for (size_t i = 0; i < v->options->key_count; i++)
+        if (strcmp(v->options->keys[i].id, id) == 0)
+            return &v->options->keys[i];
+    return NULL;
+}
+
+/* The signature over text; with no keys given it is only read. signature_length is set. */
+static bool check_signature(struct verifier *v, const struct guard_json *audit, const char *text, size_t length,
+                            unsigned char signature[AUDIT_SIGNATURE_SIZE])
+{
+    const char *encoded = text_of(audit, "signature"), *id = text_of(audit, "key_id");
+    unsigned char decoded[GUARD_BASE64_DECODED(2 * AUDIT_SIGNATURE_SIZE)];
+    size_t size = strlen(encoded);
+    if (size > 2 * AUDIT_SIGNATURE_SIZE || guard_base64_decode(encoded, size, decoded) != AUDIT_SIGNATURE_SIZE)
+        return verify_bad(v, "the checkpoint's signature is not 64 bytes of base64");
+    memcpy(signature, decoded, AUDIT_SIGNATURE_SIZE);
+    if (!v->options->key_count)
+        return true;
+    struct audit_key *key = find_key(v, id);
+    if (!key)
+        return verify_bad(v, "the checkpoint is signed with key %s, which is none of those given", id);
+    return audit_key_verify(key, text, length, signature, AUDIT_SIGNATURE_SIZE)
+               ? true
+               : verify_bad(v, "the checkpoint's signature is wrong");
+}
+
+static bool check_checkpoint_place(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit)
+{
+    char head[2 * AUDIT_HASH_SIZE + 1];
+    audit_hex(v->hash.head, sizeof v->hash.head, head);
+    if (strcmp(text_of(audit, "chain"), end->chain) != 0 || number_of(audit, "last_sequence") != end->sequence - 1 ||
+        strcmp(text_of(audit, "head"), head) != 0)
+        return verify_bad(v, "the checkpoint is not about the line before it");
+    if (!v->checkpoint_known)
+        return true;
+    if (number_of(audit, "checkpoint") != v->checkpoint + 1 ||
+        number_of(audit, "first_sequence") != v->checkpoint_sequence + 1 ||
+        strcmp(text_of(audit, "previous_checkpoint"), v->checkpoint_digest) != 0)
+        return verify_bad(v, "the checkpoint does not continue the one before: one is missing or was replaced");
+    return true;
+}
+
+static void note_sealed(struct verifier *v, uint64_t sequence)
+{
+    v->run->checkpoints++;
+    if (!v->options->key_count)
+        return; /* a chain that nobody signed, or whose signatures nobody checked, seals nothing */
+    v->run->sealed_to = sequence - 1;
+    v->run->unsealed = 0;
+    /* audit-start is sealed with it, and with that where the runs before have ended */
+    for (struct audit_verify_run *run = v->run; run > v->result->runs && run->first_sequence == 1; run--)
+        run[-1].sealed_by_next = true;
+}
+
+bool verify_checkpoint(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit)
+{
+    char text[AUDIT_CHECKPOINT_TEXT_SIZE + AUDIT_SIGNATURE_SIZE];
+    unsigned char digest[AUDIT_HASH_SIZE];
+    const char *algorithm = text_of(audit, "algorithm");
+    const struct audit_checkpoint checkpoint = {.chain = text_of(audit, "chain"),
+                                                .number = number_of(audit, "checkpoint"),
+                                                .last_sequence = number_of(audit, "last_sequence"),
+                                                .head = text_of(audit, "head"),
+                                                .previous = text_of(audit, "previous_checkpoint"),
+                                                .time = text_of(audit, "time")};
+    if (!check_checkpoint_place(v, end, audit))
+        return false;
+    size_t length = audit_checkpoint_text(&checkpoint, text);
+    bool is_signed = strcmp(algorithm, "ed25519") == 0;
+    if (!is_signed && v->options->key_count)
+        return verify_bad(v, "the checkpoint is not signed (algorithm %s), but a key was given", algorithm);
+    if (is_signed && !check_signature(v, audit, text, length, (unsigned char *)text + length))
+        return false;
+    if (!audit_chain_digest(&v->hash, text, length + (is_signed ? AUDIT_SIGNATURE_SIZE : 0), digest))
+        return verify_bad(v, "SHA-256 failed");
+    audit_hex(digest, sizeof digest, v->checkpoint_digest);
+    v->checkpoint = checkpoint.number;
+    v->checkpoint_sequence = end->sequence;
+    v->checkpoint_known = true;
+    note_sealed(v, end->sequence);
+    return true;
+}
