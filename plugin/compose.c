@@ -281,7 +281,9 @@ static void reload_options(struct guard_plugin *plugin)
 void guard_compose_reload(struct guard_plugin *plugin)
 {
     reload_options(plugin);
-    if (plugin->token_keys)
+    if (plugin->token_keys) {
         auth_jwks_watch_reload(plugin->token_keys);
+        guard_background_run(plugin->background, watch_keys, plugin); /* out of memory: within a second anyway */
+    }
     guard_policy_store_resync(plugin);
 }
