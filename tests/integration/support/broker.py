@@ -104,7 +104,9 @@ class Broker:
 
     def configuration(self):
         lines = ["user root", "log_dest stderr", "log_type all", "connection_messages true", "log_timestamp false",
-                 *self.conf.splitlines(), "allow_anonymous false"]
+                 *self.conf.splitlines()]
+        if "per_listener_settings true" not in lines:
+            lines.append("allow_anonymous false")
         lines += self.plugin_block() if self.plugin_lines is None else self.plugin_lines
         for name in self.listeners:
             lines.append(f"listener {self.ports[name]} 127.0.0.1")

@@ -38,7 +38,7 @@ class RawClient:
     """A socket that speaks in packets."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5 * SLOWNESS)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20 * SLOWNESS)
 
     def send(self, octets):
         self.socket.sendall(octets)
