@@ -17,6 +17,12 @@
 
 #include <stdint.h>
 
+/*
+ * The first certificate of a PEM file, freed by auth_certificate_release. GUARD_ERR_INVALID: there is none; or what
+ * guard_file_read says. Never asks for a passphrase.
+ */
+int auth_certificate_read(const char *path, void **certificate, struct guard_error *err);
+
 /* Gives back the reference that mosquitto_client_certificate() added. NULL is allowed. */
 void auth_certificate_release(void *certificate);
 

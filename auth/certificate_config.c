@@ -2,17 +2,12 @@
 
 #include "auth/certificate_mapping.h"
 #include "core/buffer.h"
-#include "core/file.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ISSUER_FILE_MAX ((size_t)64 << 10)
 
 static const struct certificate_source sources[] = {
     {"cn", SOURCE_LIST, CERTIFICATE_CN, false, "./@:"},
@@ -119,17 +114,11 @@ static int read_source(const struct reader *reader, const char *word, const char
 static int read_issuer_file(const struct reader *reader, const char *path, const char *begin,
                             struct certificate_mapping *to)
 {
-    char *pem;
-    size_t length;
-    int rc = guard_file_read(path, GUARD_FILE_PUBLIC, ISSUER_FILE_MAX, &pem, &length, reader->err);
+    void *certificate;
+    int rc = auth_certificate_read(path, &certificate, reader->err);
     if (rc)
         return rc;
-    BIO *bio = BIO_new_mem_buf(pem, (int)length);
-    to->issuer_certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-    BIO_free(bio);
-    free(pem);
-    if (!to->issuer_certificate)
-        return guard_fail_at(reader->err, GUARD_ERR_INVALID, path, 0, 0, "there is no PEM certificate in this file");
+    to->issuer_certificate = certificate;
     if (X509_check_ca(to->issuer_certificate) == 0)
         return guard_fail_at(reader->err, GUARD_ERR_INVALID, NULL, 0, column(reader, begin),
                              "the certificate in issuer_file is not that of a CA");

@@ -5,6 +5,7 @@
 #include "ctl/command.h"
 
 extern const struct ctl_command ctl_passwd;
+extern const struct ctl_command ctl_certificate;
 extern const struct ctl_command ctl_token_verify;
 extern const struct ctl_command ctl_keys_jwks;
 extern const struct ctl_command ctl_keys_generate;

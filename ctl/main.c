@@ -9,6 +9,7 @@
 /* In the order `guardctl help` shows them. */
 static const struct ctl_command *const commands[] = {
     &ctl_passwd,
+    &ctl_certificate,
     &ctl_token_verify,
     &ctl_token_issue,
     &ctl_keys_generate,

@@ -487,6 +487,11 @@ static void test_issuer_file(void **state)
     assert_int_equal(reason, MISMATCH);
     assert_null(verify(text, strange, MAKER_NOW, &reason));
     assert_int_equal(reason, MISMATCH);
+    maker_write_pem(good, path); /* not that of a CA */
+    struct auth_certificate_config *config;
+    struct guard_error err = {0};
+    assert_int_equal(auth_certificate_config_parse(text, &config, &err), GUARD_ERR_INVALID);
+    assert_int_equal(err.column, 4);
 
     X509_free(good);
     X509_free(forged);
@@ -538,6 +543,8 @@ static void test_bad_configurations(void **state)
     }
     struct auth_certificate_config *config;
     struct guard_error err = {0};
+    /* a file without certificate, and one that is no CA's */
+    assert_int_equal(auth_certificate_config_parse("cn issuer_file=CMakeLists.txt", &config, &err), GUARD_ERR_INVALID);
     assert_int_equal(auth_certificate_config_parse("cn issuer_file=/nonexistent/ca.pem", &config, &err),
                      GUARD_ERR_NOT_FOUND);
 }
