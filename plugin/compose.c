@@ -129,6 +129,10 @@ void guard_compose_redis_keys(struct guard_plugin *plugin, const char *issuer, c
 
 static int compose_tokens(struct guard_plugin *plugin, struct guard_error *err)
 {
+    uint32_t algorithms; /* a mistake in them is one also while there are no keys */
+    int checked = auth_algorithms_parse(plugin->options.jwt_algorithms, &algorithms, err);
+    if (checked != GUARD_OK)
+        return checked;
     if (!plugin->options.jwt_jwks_file[0])
         return GUARD_OK;
     int rc = auth_jwks_watch_new(plugin->options.jwt_jwks_file, guard_background_log(plugin->background),
@@ -197,6 +201,8 @@ static int compose_passwords(struct guard_plugin *plugin, struct guard_error *er
 
 static int compose(struct guard_plugin *plugin, struct guard_error *err)
 {
+    if (!plugin->options.policy_file[0] && !plugin->options.redis_url[0])
+        return guard_fail(err, GUARD_ERR_INVALID, "there is no policy: set the option policy_file or redis_url");
     int rc = guard_ways_parse(plugin->options.auth_methods, plugin->ways, &plugin->way_count, err);
     if (rc == GUARD_OK)
         rc = guard_background_start(&plugin->background, err);

@@ -172,6 +172,11 @@ static void load(struct guard_plugin *plugin, const struct guard_log *log, struc
     change->source = AUDIT_POLICY_FILE;
     change->reason = GUARD_REASON_POLICY_PARSE_ERROR;
     change->review_all = true;
+    if (rc == GUARD_OK && path[0] && !text.count) { /* a file that was cut off must not turn everybody out */
+        guard_problems_add(&problems, GUARD_PROBLEM_ERROR, path, 1, 1,
+                           "the policy is empty; expected [role …], [client …]");
+        rc = GUARD_ERR_SYNTAX;
+    }
     if (rc == GUARD_OK)
         change->set = guard_policy_store_combine(plugin, &text, &problems);
     else if (rc != GUARD_ERR_SYNTAX)
