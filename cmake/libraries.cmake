@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 find_package(Threads REQUIRED)
-pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson) # tests only: the judge that our own JSON reader is held against
 pkg_check_modules(JWT REQUIRED IMPORTED_TARGET libjwt)
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 pkg_check_modules(ARGON2 IMPORTED_TARGET libargon2) # optional: without it argon2id hashes are refused, with a clear reason

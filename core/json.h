@@ -1,7 +1,7 @@
 /*
  * JSON (RFC 8259), strict. The text is first checked by a scanner of our own (grammar, UTF-8, depth, no U+0000, no lone
- * surrogates, nothing behind the value), then built by cJSON, then searched for duplicate names at every level. What comes
- * out therefore means the same to every conforming reader. Names are compared octet by octet.
+ * surrogates, nothing behind the value), then built in one block of memory, and searched for duplicate names at every
+ * level. What comes out therefore means the same to every conforming reader. Names are compared octet by octet.
  */
 #ifndef GUARD_CORE_JSON_H
 #define GUARD_CORE_JSON_H
@@ -37,12 +37,13 @@ int guard_json_parse(const char *text, size_t length, unsigned max_depth, struct
 void guard_json_free(struct guard_json **document);
 
 /* All accessors take NULL for "not there" and then answer like for a value of another type. */
-enum guard_json_type guard_json_type(const struct guard_json *value); /* NULL -> GUARD_JSON_NULL */
+enum guard_json_type guard_json_type(const struct guard_json *value);          /* NULL -> GUARD_JSON_NULL */
 bool guard_json_is(const struct guard_json *value, enum guard_json_type type); /* NULL -> false */
 
 /* The member of that name, or NULL. */
 const struct guard_json *guard_json_get(const struct guard_json *object, const char *name);
-/* The text of a string (NUL-terminated, never holding U+0000), or NULL for any other type. Valid as long as the document. */
+/* The text of a string (NUL-terminated, never holding U+0000), or NULL for any other type. Valid as long as the
+ * document. */
 const char *guard_json_string(const struct guard_json *value);
 /* True and *out set if value is a number; *out is finite. */
 bool guard_json_number(const struct guard_json *value, double *out);
@@ -54,7 +55,7 @@ bool guard_json_true(const struct guard_json *value);
 const struct guard_json *guard_json_first(const struct guard_json *container);
 const struct guard_json *guard_json_next(const struct guard_json *value);
 const char *guard_json_name(const struct guard_json *member);
-/* Compact text of the value, or NULL when out of memory. The caller frees it. */
+/* Compact text of the value, numbers as they were written; NULL when out of memory. The caller frees it. */
 char *guard_json_print(const struct guard_json *value);
 
 #endif

@@ -1,5 +1,5 @@
 #include "core/json.h"
-
+#include "core/json_scan.h"
 #include "core/utf8.h"
 
 #include <string.h>
@@ -9,6 +9,7 @@
 struct scan {
     const char *text;
     size_t at, length;
+    size_t values; /* begun so far */
     unsigned depth, max_depth;
     unsigned char is_object[DEPTH_LIMIT / 8];
     const char *fault; /* NULL while all is well */
@@ -117,16 +118,24 @@ static bool scan_escape(struct scan *s)
         s->at++;
         return scan_unicode_escape(s);
     }
-    if (c < 0 || !strchr("\"\\/bfnrt", c))
+    if (c <= 0 || !strchr("\"\\/bfnrt", c)) /* strchr finds the NUL, too */
         return fault(s, GUARD_ERR_SYNTAX, "an escape that JSON does not have");
     s->at++;
     return true;
+}
+
+/* ASCII that stands for itself inside a string. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
 static bool scan_string(struct scan *s)
 {
     s->at++;
     for (;;) {
+        while (s->at < s->length && is_plain((unsigned char)s->text[s->at]))
+            s->at++;
         int c = peek(s);
         if (c == '"') {
             s->at++;
@@ -185,6 +194,7 @@ static bool member_name(struct scan *s)
 static bool begin_value(struct scan *s, bool *ended)
 {
     skip_space(s);
+    s->values++;
     *ended = true;
     switch (peek(s)) {
     case '{':
@@ -250,7 +260,7 @@ static void position(const struct scan *s, unsigned *line, unsigned *column)
     }
 }
 
-int guard_json_check(const char *text, size_t length, unsigned max_depth, struct guard_error *err)
+int guard_json_scan(const char *text, size_t length, unsigned max_depth, size_t *values, struct guard_error *err)
 {
     struct scan s = {.text = text, .length = length, .max_depth = max_depth};
     bool more = true, ended;
@@ -263,9 +273,16 @@ int guard_json_check(const char *text, size_t length, unsigned max_depth, struct
     skip_space(&s);
     if (!s.fault && s.at != length)
         fault(&s, GUARD_ERR_SYNTAX, "text behind the JSON value");
+    *values = s.values;
     if (!s.fault)
         return GUARD_OK;
     unsigned line, column;
     position(&s, &line, &column);
     return guard_fail_at(err, s.code, NULL, line, column, "%s", s.fault);
+}
+
+int guard_json_check(const char *text, size_t length, unsigned max_depth, struct guard_error *err)
+{
+    size_t values;
+    return guard_json_scan(text, length, max_depth, &values, err);
 }

@@ -123,7 +123,7 @@ NOT_JSON = {
     "u-short": lambda j: j[:-1] + ',"x":"\\u00"}', "u0000": lambda j: j[:-1] + ',"x":"\\u0000"}',
     "u0000-name": lambda j: j[:-1] + ',"x\\u0000":1}', "lone-high": lambda j: j[:-1] + ',"x":"\\ud800"}',
     "lone-low": lambda j: j[:-1] + ',"x":"\\udc00"}', "huge-number": lambda j: j[:-1] + ',"x":1e400}',
-    "nul": lambda j: j + "\0", "vertical-tab": lambda j: "\v" + j, "nbsp": lambda j: "\u00a0" + j,
+    "escaped-nul": lambda j: j[:-1] + ',"x":"\\\0"}', "nul": lambda j: j + "\0", "vertical-tab": lambda j: "\v" + j, "nbsp": lambda j: "\u00a0" + j,
     "array": lambda j: "[" + j + "]", "string": lambda j: '"x"', "number": lambda j: "1", "null": lambda j: "null",
     "true": lambda j: "true", "empty-array": lambda j: "[]", "space-only": lambda j: "   ",
     "nested-duplicate": lambda j: j[:-1] + ',"x":{"a":1,"a":1}}', "deep-duplicate": lambda j: j[:-1] + ',"x":[[{"a":1,"a":2}]]}',
