@@ -51,6 +51,12 @@ bool guard_key_is_hash(enum guard_key_kind kind)
     return kinds[kind].hash;
 }
 
+bool guard_key_is_read(const char *key)
+{
+    const char *name;
+    return guard_key_parse(key, &name) < GUARD_KEY_ROLES;
+}
+
 size_t guard_key_watched_count(void)
 {
     return sizeof watched / sizeof watched[0];

@@ -39,6 +39,9 @@ const char *guard_key_text(enum guard_key_kind kind);
 /* Whether its value is a hash that is read whole. */
 bool guard_key_is_hash(enum guard_key_kind kind);
 
+/* Whether brokers read that key (without prefix): what a policy, revocations, bans or key sets are made of. */
+bool guard_key_is_read(const char *key);
+
 /* The prefixes to be told of changes of, none the beginning of another: index < count. */
 size_t guard_key_watched_count(void);
 const char *guard_key_watched(size_t index);

@@ -20,19 +20,13 @@ bool guard_pending_add_key(struct guard_pending *pending, const char *key)
 
 static bool add_one(struct guard_pending *pending, const char *prefix, const struct guard_reply *key)
 {
-    const char *name;
     size_t length = strlen(prefix);
     if (key->type != GUARD_REPLY_STRING || key->length < length || memcmp(key->text, prefix, length) != 0 ||
         memchr(key->text, 0, key->length)) /* a name with U+0000 names nobody */
         return true;
-    switch (guard_key_parse(key->text + length, &name)) {
-    case GUARD_KEY_OTHER:
-    case GUARD_KEY_ROLES:
-    case GUARD_KEY_CLIENTS:
+    if (!guard_key_is_read(key->text + length))
         return true;
-    default:
-        return guard_pending_add_key(pending, key->text + length);
-    }
+    return guard_pending_add_key(pending, key->text + length);
 }
 
 bool guard_pending_add(struct guard_pending *pending, const char *prefix, const struct guard_reply *keys)

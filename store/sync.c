@@ -1,37 +1,17 @@
 #include "store/sync.h"
 
+#include "store/scan.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH       2000 /* keys asked for at a time */
-#define SCAN_COUNT  "2000"
-#define CURSOR_SIZE 24
-#define ROUNDS_MAX  10 /* re-reads while others keep writing */
+#define BATCH      2000 /* keys asked for at a time */
+#define ROUNDS_MAX 10   /* re-reads while others keep writing */
 
 static int no_memory(struct guard_redis_fault *fault)
 {
     return guard_redis_fail(fault, GUARD_REASON_STORE_UNAVAILABLE, "out of memory");
-}
-
-/* Keys without prefix. */
-struct keys {
-    struct guard_buffer text; /* NUL-terminated one behind the other */
-    size_t count;
-};
-
-static int keys_add(struct keys *keys, const char *before, const char *name, struct guard_redis_fault *fault)
-{
-    guard_buffer_text(&keys->text, before);
-    guard_buffer_append(&keys->text, name, strlen(name) + 1);
-    keys->count++;
-    return keys->text.failed ? no_memory(fault) : 0;
-}
-
-static void keys_clear(struct keys *keys)
-{
-    guard_buffer_clear(&keys->text);
-    keys->count = 0;
 }
 
 /* HGETALL or GET of a key; builds the key in scratch. */
@@ -88,7 +68,7 @@ static size_t batch_of(size_t left)
 }
 
 /* Reads all keys, asking one batch ahead of the one whose answers are taken. */
-static int read_keys(const struct guard_sync *sync, const struct keys *keys, struct guard_content_edit *edit,
+static int read_keys(const struct guard_sync *sync, const struct guard_keys *keys, struct guard_content_edit *edit,
                      struct guard_redis_fault *fault)
 {
     const char *to_ask = keys->text.data, *to_take = to_ask;
@@ -105,81 +85,21 @@ static int read_keys(const struct guard_sync *sync, const struct keys *keys, str
     return rc;
 }
 
-/* SCAN's pattern: the prefix with what a glob reads otherwise escaped, and "*". */
-static void append_pattern(struct guard_buffer *pattern, const char *prefix)
-{
-    for (; *prefix; prefix++) {
-        if (strchr("*?[]\\^", *prefix))
-            guard_buffer_byte(pattern, '\\');
-        guard_buffer_byte(pattern, *prefix);
-    }
-    guard_buffer_byte(pattern, '*');
-}
-
-static int ask_scan(const struct guard_sync *sync, const char *cursor, struct guard_redis_fault *fault)
-{
-    struct guard_buffer pattern = {0};
-    append_pattern(&pattern, sync->checks->prefix);
-    const char *argv[] = {"SCAN", cursor, "MATCH", pattern.data, "COUNT", SCAN_COUNT};
-    int rc = pattern.failed ? no_memory(fault) : guard_redis_queue(sync->link->data, 6, argv, NULL, fault);
-    guard_buffer_free(&pattern);
-    return rc;
-}
-
-/* Whether brokers read that key; those of the index are for the index. */
-static bool wanted(const char *key)
-{
-    const char *name;
-    switch (guard_key_parse(key, &name)) {
-    case GUARD_KEY_ROLES:
-    case GUARD_KEY_CLIENTS:
-    case GUARD_KEY_OTHER:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* The answer to SCAN: [cursor, [key …]]. */
-static int take_scan(const struct guard_sync *sync, struct keys *keys, char cursor[CURSOR_SIZE],
-                     struct guard_redis_fault *fault)
-{
-    const struct guard_reply *reply;
-    size_t prefix = strlen(sync->checks->prefix);
-    keys_clear(keys);
-    if (guard_redis_read(sync->link->data, &reply, fault) != 0)
-        return -1;
-    if (reply->type == GUARD_REPLY_ERROR)
-        return guard_redis_server_fault(reply, fault);
-    const char *next = guard_reply_text(reply, 0);
-    if (!next || strlen(next) >= CURSOR_SIZE || reply->count != 2 || reply->items[1]->type != GUARD_REPLY_ARRAY)
-        return guard_redis_fail(fault, GUARD_REASON_STORE_PROTOCOL_ERROR, "SCAN was answered in a way not understood");
-    strcpy(cursor, next);
-    for (size_t i = 0; i < reply->items[1]->count; i++) {
-        const char *key = guard_reply_text(reply->items[1], i);
-        if (!key || strncmp(key, sync->checks->prefix, prefix) != 0 || !wanted(key + prefix))
-            continue;
-        if (keys_add(keys, "", key + prefix, fault) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* The next SCAN is asked for together with the values of the last one: the server is never waiting for us. */
 static int read_by_scan(const struct guard_sync *sync, struct guard_content_edit *edit, struct guard_redis_fault *fault)
 {
-    struct keys keys = {0};
-    char cursor[CURSOR_SIZE] = "0";
+    struct guard_keys keys = {0};
+    char cursor[GUARD_SCAN_CURSOR] = "0";
     bool more = true;
-    int rc = ask_scan(sync, cursor, fault);
+    int rc = guard_scan_ask(sync->link->data, sync->checks->prefix, cursor, fault);
     while (rc == 0 && more) {
-        rc = take_scan(sync, &keys, cursor, fault);
+        rc = guard_scan_take(sync->link->data, sync->checks->prefix, &keys, cursor, fault);
         const char *to_ask = keys.text.data, *to_take = to_ask;
         more = strcmp(cursor, "0") != 0;
         if (rc == 0)
             rc = ask_some(sync, &to_ask, keys.count, fault);
         if (rc == 0 && more)
-            rc = ask_scan(sync, cursor, fault);
+            rc = guard_scan_ask(sync->link->data, sync->checks->prefix, cursor, fault);
         if (rc == 0)
             rc = take_some(sync, &to_take, keys.count, edit, fault);
     }
@@ -188,7 +108,7 @@ static int read_by_scan(const struct guard_sync *sync, struct guard_content_edit
 }
 
 /* The members of an index set, with what stands before each as a key. */
-static int list_members(const struct guard_sync *sync, const char *set, const char *before, struct keys *keys,
+static int list_members(const struct guard_sync *sync, const char *set, const char *before, struct guard_keys *keys,
                         struct guard_redis_fault *fault)
 {
     char key[GUARD_STORE_PREFIX_MAX + 16];
@@ -198,7 +118,8 @@ static int list_members(const struct guard_sync *sync, const char *set, const ch
         return -1;
     for (size_t i = 0; i < reply->count; i++) {
         const char *member = guard_reply_text(reply, i);
-        if (member && *member && (*before || wanted(member)) && keys_add(keys, before, member, fault) != 0)
+        if (member && *member && (*before || guard_key_is_read(member)) &&
+            guard_keys_add(keys, before, member, fault) != 0)
             return -1;
     }
     return 0;
@@ -209,10 +130,10 @@ static int read_by_index(const struct guard_sync *sync, struct guard_content_edi
 {
     static const enum guard_key_kind single[] = {GUARD_KEY_ASSIGN, GUARD_KEY_DEFAULT, GUARD_KEY_VERSION,
                                                  GUARD_KEY_CONFIRM};
-    struct keys keys = {0};
+    struct guard_keys keys = {0};
     int rc = 0;
     for (size_t i = 0; i < sizeof single / sizeof single[0] && rc == 0; i++)
-        rc = keys_add(&keys, "", guard_key_text(single[i]), fault);
+        rc = guard_keys_add(&keys, "", guard_key_text(single[i]), fault);
     if (rc == 0)
         rc = list_members(sync, guard_key_text(GUARD_KEY_ROLES), guard_key_text(GUARD_KEY_ROLE), &keys, fault);
     if (rc == 0)
@@ -226,17 +147,17 @@ static int read_by_index(const struct guard_sync *sync, struct guard_content_edi
 }
 
 /* What link->pending holds, as keys; link->pending is empty afterwards. */
-static int take_pending(const struct guard_sync *sync, struct keys *keys, struct guard_redis_fault *fault)
+static int take_pending(const struct guard_sync *sync, struct guard_keys *keys, struct guard_redis_fault *fault)
 {
     struct guard_buffer held = {0};
     const char **list;
     size_t count;
     int rc = 0;
-    keys_clear(keys);
+    guard_keys_clear(keys);
     if (!guard_pending_take(&sync->link->pending, &held, &list, &count))
         return no_memory(fault);
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = keys_add(keys, "", list[i], fault);
+        rc = guard_keys_add(keys, "", list[i], fault);
     free(list);
     guard_buffer_free(&held);
     return rc;
@@ -248,7 +169,7 @@ static int take_pending(const struct guard_sync *sync, struct keys *keys, struct
  */
 static int settle(const struct guard_sync *sync, struct guard_content_edit *edit, struct guard_redis_fault *fault)
 {
-    struct keys keys = {0};
+    struct guard_keys keys = {0};
     int rc = 0;
     for (int round = 0; rc == 0 && round < ROUNDS_MAX; round++) {
         if (sync->link->pending.flushed) {
