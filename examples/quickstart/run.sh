@@ -135,20 +135,21 @@ try() {
 audit_mark() { seen=$(audit_lines | wc -l); }
 audit_lines() { cat "$dir"/audit/audit-*.ndjson 2>/dev/null; }
 
-# audit_show OUTCOME: the last new line of the trail that is about that outcome, as `guardctl audit tail` writes it
+# audit_show OUTCOME: the newest event that tells of it, as `guardctl audit tail` shows it (without the date)
 audit_show() {
-  local action='mqtt-(publish|subscribe)' line=
-  [ "$1" != "not let in" ] || action=mqtt-connect
+  local action='(publish|subscribe)'
+  [ "$1" != "not let in" ] || action=connect
   for _ in $(seq 100); do
-    line=$(audit_lines | tail -n "+$((seen + 1))" | grep -E "\"action\":\"$action\"" | head -n 1)
-    [ -z "$line" ] || break
+    audit_lines | tail -n "+$((seen + 1))" | grep -qE "\"action\":\"mqtt-$action\"" && break
     sleep 0.02
   done
-  printf '    %saudit  %s%s\n' "$dim" "$(printf '%s\n' "$line" | "$build/guardctl" audit tail --no-color - 2>&1)" "$plain"
+  "$build/guardctl" audit tail -n 20 "$dir/audit" | grep -E "^[-0-9]+ [:.0-9]+ $action " | tail -n 1 |
+    sed -E "s/^[-0-9]+ //; s/ +/ /g; s/^/    $dim/; s/\$/$plain/"
 }
 
 pub() { mosquitto_pub -V 5 -q 1 -h 127.0.0.1 "$@"; }
 sub() { mosquitto_sub -V 5 -q 1 -h 127.0.0.1 -E "$@"; }
+sub_wait() { mosquitto_sub -V 5 -q 1 -h 127.0.0.1 -C 1 -W 5 -F '    thermo-1 received: %p' "$@"; }
 
 devices() {
   heading "The whole policy"
@@ -175,7 +176,12 @@ devices() {
   heading "olga is an operator: her token says so"
   local olga="-p $port_plain -i olga -u olga -P $(token olga --claim 'roles=["operator"]')"
   try allowed "watches every device" sub $olga -t 'devices/#'
-  try allowed "sends a command to pump-2" pub $olga -t devices/pump-2/commands -m stop
+  # shellcheck disable=SC2086
+  sub_wait $me -P open-sesame -t devices/thermo-1/commands &
+  local listener=$!
+  sleep 0.3
+  try allowed "sends a command to thermo-1, which is listening" pub $olga -t devices/thermo-1/commands -m "report now"
+  wait "$listener" || { echo "    ! thermo-1 got nothing"; unexpected=1; }
   try refused "sends one to gate-3 (a deny rule)" pub $olga -t devices/gate-3/commands -m open
 
   heading "Somebody without any credential"
@@ -186,7 +192,10 @@ why() {
   heading "Why was that refused? Ask the policy itself:"
   local question=(explain --policy policy.conf --username thermo-1 publish devices/pump-2/data)
   echo "  \$ guardctl ${question[*]}"
-  (cd "$dir" && "$build/guardctl" "${question[@]}") | sed 's/^/    /' || true
+  local answer=0
+  (cd "$dir" && "$build/guardctl" "${question[@]}" >answer 2>&1) || answer=$?
+  sed 's/^/    /' "$dir/answer"
+  [ "$answer" = 1 ] || unexpected=1 # 1 is "denied"
 
   heading "Can anybody have changed the audit trail?"
   kill "$broker" && wait "$broker" || true
