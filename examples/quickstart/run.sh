@@ -177,11 +177,11 @@ devices() {
   local olga="-p $port_plain -i olga -u olga -P $(token olga --claim 'roles=["operator"]')"
   try allowed "watches every device" sub $olga -t 'devices/#'
   # shellcheck disable=SC2086
-  sub_wait $me -P open-sesame -t devices/thermo-1/commands &
+  sub_wait $me -P open-sesame -t devices/thermo-1/commands >"$dir/received" &
   local listener=$!
   sleep 0.3
-  try allowed "sends a command to thermo-1, which is listening" pub $olga -t devices/thermo-1/commands -m "report now"
-  wait "$listener" || { echo "    ! thermo-1 got nothing"; unexpected=1; }
+  try allowed "sends a command to thermo-1, which listens" pub $olga -t devices/thermo-1/commands -m "report now"
+  wait "$listener" && cat "$dir/received" || { echo "    ! thermo-1 got nothing"; unexpected=1; }
   try refused "sends one to gate-3 (a deny rule)" pub $olga -t devices/gate-3/commands -m open
 
   heading "Somebody without any credential"
