@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME_MAX_LENGTH 256
@@ -86,22 +87,22 @@ static const char *scalar_text(const struct guard_json *value, char buffer[24])
     }
 }
 
-static bool all_strings(const struct guard_json *array)
-{
-    for (const struct guard_json *e = guard_json_first(array); e; e = guard_json_next(e))
-        if (!guard_json_string(e))
-            return false;
-    return true;
-}
-
 /* A list becomes a list; one with anything but texts in it has no usable value. */
 static enum guard_reason add_list(struct walk *walk, const struct guard_json *array)
 {
-    int rc = guard_identity_add_attribute(walk->identity, walk->name, NULL);
-    if (!all_strings(array))
-        return from_code(rc);
-    for (const struct guard_json *e = guard_json_first(array); e && rc == GUARD_OK; e = guard_json_next(e))
-        rc = guard_identity_add_attribute(walk->identity, walk->name, guard_json_string(e));
+    const char *few[32];
+    size_t count = 0, room = 0;
+    bool texts = true;
+    for (const struct guard_json *e = guard_json_first(array); e; e = guard_json_next(e), room++)
+        texts = texts && guard_json_string(e);
+    const char **values = room <= sizeof few / sizeof *few ? few : calloc(room, sizeof *values);
+    if (!values)
+        return GUARD_REASON_INTERNAL_ERROR;
+    for (const struct guard_json *e = guard_json_first(array); e && texts; e = guard_json_next(e))
+        values[count++] = guard_json_string(e);
+    int rc = guard_identity_add_attribute_list(walk->identity, walk->name, values, count);
+    if (values != few)
+        free(values);
     return from_code(rc);
 }
 

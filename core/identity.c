@@ -11,12 +11,19 @@ struct guard_identity *guard_identity_new(void)
     return calloc(1, sizeof(struct guard_identity));
 }
 
+/*
+ * An attribute is one block: the pointers to its values, its name, its values. values is the block's address where
+ * there are values, name where there are none. Tokens have a dozen attributes, and allocations were half of the cost of
+ * an identity.
+ */
 static void free_attribute(struct guard_attribute *attribute)
 {
     for (size_t i = 0; i < attribute->count; i++)
-        guard_free_string(&attribute->values[i]);
-    free(attribute->values);
-    guard_free_string(&attribute->name);
+        guard_wipe(attribute->values[i], strlen(attribute->values[i]));
+    if (attribute->count)
+        free(attribute->values);
+    else
+        free(attribute->name);
 }
 
 void guard_identity_free(struct guard_identity **identity)
@@ -60,46 +67,87 @@ int guard_identity_add_role(struct guard_identity *identity, const char *role, i
     return GUARD_OK;
 }
 
-static struct guard_attribute *attribute_of(struct guard_identity *identity, const char *name)
+static char *put(char **to, const char *text)
 {
-    for (size_t i = 0; i < identity->attribute_count; i++)
-        if (strcmp(identity->attributes[i].name, name) == 0)
-            return &identity->attributes[i];
-    struct guard_attribute *grown = reallocarray(identity->attributes, identity->attribute_count + 1, sizeof *grown);
-    if (!grown)
-        return NULL;
-    identity->attributes = grown;
-    char *copy = strdup(name);
-    if (!copy)
-        return NULL;
-    grown[identity->attribute_count] = (struct guard_attribute){copy, NULL, 0};
-    return &grown[identity->attribute_count++];
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*to, text, size);
+    *to += size;
+    return copy;
 }
 
-int guard_identity_add_attribute(struct guard_identity *identity, const char *name, const char *value)
+/* The block of an attribute with some values, and those of more behind them. *to is not touched when out of memory. */
+static int make_attribute(const char *name, const struct guard_attribute *some, const char *const *more,
+                          size_t more_count, struct guard_attribute *to)
 {
-    struct guard_attribute *attribute = attribute_of(identity, name);
-    if (!attribute)
+    size_t count = some->count + more_count, size = strlen(name) + 1 + count * sizeof(char *);
+    for (size_t i = 0; i < some->count; i++)
+        size += strlen(some->values[i]) + 1;
+    for (size_t i = 0; i < more_count; i++)
+        size += strlen(more[i]) + 1;
+    char **values = malloc(size);
+    if (!values)
         return GUARD_ERR_NOMEM;
-    if (!value)
-        return GUARD_OK;
-    char **grown = reallocarray(attribute->values, attribute->count + 1, sizeof *grown);
-    if (!grown)
-        return GUARD_ERR_NOMEM;
-    attribute->values = grown;
-    char *copy = strdup(value);
-    if (!copy)
-        return GUARD_ERR_NOMEM;
-    grown[attribute->count++] = copy;
+    char *text = (char *)(values + count);
+    struct guard_attribute made = {put(&text, name), count ? values : NULL, count};
+    for (size_t i = 0; i < some->count; i++)
+        values[i] = put(&text, some->values[i]);
+    for (size_t i = 0; i < more_count; i++)
+        values[some->count + i] = put(&text, more[i]);
+    *to = made;
     return GUARD_OK;
 }
 
-const struct guard_attribute *guard_identity_attribute(const struct guard_identity *identity, const char *name)
+#define FIRST_ATTRIBUTES 8 /* room at once; doubled when used up */
+
+static int new_attribute(struct guard_identity *identity, const char *name, const char *const *values, size_t count)
+{
+    static const struct guard_attribute none;
+    size_t used = identity->attribute_count;
+    bool full = used == 0 || (used >= FIRST_ATTRIBUTES && (used & (used - 1)) == 0);
+    if (full) {
+        struct guard_attribute *grown =
+            reallocarray(identity->attributes, used ? 2 * used : FIRST_ATTRIBUTES, sizeof *grown);
+        if (!grown)
+            return GUARD_ERR_NOMEM;
+        identity->attributes = grown;
+    }
+    int rc = make_attribute(name, &none, values, count, &identity->attributes[used]);
+    identity->attribute_count += rc == GUARD_OK;
+    return rc;
+}
+
+static struct guard_attribute *find_attribute(const struct guard_identity *identity, const char *name)
 {
     for (size_t i = 0; i < identity->attribute_count; i++)
         if (strcmp(identity->attributes[i].name, name) == 0)
             return &identity->attributes[i];
     return NULL;
+}
+
+int guard_identity_add_attribute_list(struct guard_identity *identity, const char *name, const char *const *values,
+                                      size_t count)
+{
+    struct guard_attribute *attribute = find_attribute(identity, name), longer;
+    if (!attribute)
+        return new_attribute(identity, name, values, count);
+    if (!count)
+        return GUARD_OK;
+    int rc = make_attribute(name, attribute, values, count, &longer);
+    if (rc == GUARD_OK) {
+        free_attribute(attribute);
+        *attribute = longer;
+    }
+    return rc;
+}
+
+int guard_identity_add_attribute(struct guard_identity *identity, const char *name, const char *value)
+{
+    return guard_identity_add_attribute_list(identity, name, &value, value != NULL);
+}
+
+const struct guard_attribute *guard_identity_attribute(const struct guard_identity *identity, const char *name)
+{
+    return find_attribute(identity, name);
 }
 
 const char *guard_auth_method_name(enum guard_auth_method method)

@@ -49,13 +49,13 @@ struct guard_identity {
     int64_t not_after; /* Unix seconds; the session ends then (leeway included); 0 = never */
 
     /* for revocation and audit; each NULL or 0 where it does not apply */
-    char *subject; /* sub of the token, subject (RFC 2253) of the certificate */
-    char *issuer;  /* iss of the token, issuer (RFC 2253) of the certificate */
-    char *token_id;         /* jti */
-    char *key_id;           /* kid */
-    int64_t issued_at;      /* iat, Unix seconds; 0 = not stated */
-    int64_t expires_at;     /* exp or notAfter as stated, without leeway */
-    uint8_t token_hash[8];  /* first bytes of SHA-256 of the token */
+    char *subject;         /* sub of the token, subject (RFC 2253) of the certificate */
+    char *issuer;          /* iss of the token, issuer (RFC 2253) of the certificate */
+    char *token_id;        /* jti */
+    char *key_id;          /* kid */
+    int64_t issued_at;     /* iat, Unix seconds; 0 = not stated */
+    int64_t expires_at;    /* exp or notAfter as stated, without leeway */
+    uint8_t token_hash[8]; /* first bytes of SHA-256 of the token */
     bool has_token_hash;
     char certificate_sha256[65]; /* upper-case hex; "" if there was no certificate */
     char certificate_serial[41]; /* upper-case hex without leading zeros or sign; "" if none */
@@ -72,9 +72,13 @@ int guard_identity_add_role(struct guard_identity *identity, const char *role, i
 
 /*
  * Appends one value to the attribute, which is created if need be; value NULL only creates it.
- * GUARD_OK or GUARD_ERR_NOMEM (nothing changed, or the attribute was created without its value).
+ * GUARD_OK or GUARD_ERR_NOMEM (nothing changed).
  */
 int guard_identity_add_attribute(struct guard_identity *identity, const char *name, const char *value);
+
+/* The same for several values at once, which is cheaper; count 0 only creates it. name may not lie in the attribute. */
+int guard_identity_add_attribute_list(struct guard_identity *identity, const char *name, const char *const *values,
+                                      size_t count);
 
 /* The attribute of that name, or NULL. Valid until the identity changes. */
 const struct guard_attribute *guard_identity_attribute(const struct guard_identity *identity, const char *name);
