@@ -427,7 +427,7 @@ static void test_password_jobs(void **state)
         assert_int_equal(argument->result, rows[i].result);
         assert_null(argument->password); /* wiped already */
         assert_true((argument->error.text[0] != '\0') == (rows[i].result == AUTH_PASSWORD_ERROR));
-        assert_true((argument->cost_us > 100) == (rows[i].result != AUTH_PASSWORD_ERROR));
+        assert_true(argument->cost_us > 100 || rows[i].result == AUTH_PASSWORD_ERROR);
         answer.release(answer.argument);
     }
     struct auth_password_job *unused = auth_password_job_new(stored, "secret", 6, false);
