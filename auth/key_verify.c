@@ -240,6 +240,7 @@ enum auth_signature auth_key_verify(const struct auth_key *key, enum auth_algori
         else
             put_back(key, algorithm, p);
     }
-    ERR_clear_error();
+    if (result != AUTH_SIGNATURE_GOOD || ERR_peek_error())
+        ERR_clear_error();
     return result;
 }

@@ -1,9 +1,9 @@
 #include "auth/token.h"
 
-#include "auth/token_bindings.h"
 #include "auth/claims.h"
 #include "auth/jwks_private.h"
 #include "auth/jws.h"
+#include "auth/token_bindings.h"
 #include "auth/token_identity.h"
 #include "auth/token_verifier.h"
 #include "core/identity_rules.h"
@@ -202,6 +202,7 @@ enum guard_reason auth_token_verify(const struct auth_token_verifier *verifier,
         guard_identity_free(out);
     guard_json_free(&check.claims);
     auth_jws_clear(&check.jws);
-    ERR_clear_error();
+    if (reason == GUARD_REASON_INTERNAL_ERROR)
+        ERR_clear_error(); /* hashing failed; auth_key_verify cleans up behind itself */
     return reason;
 }

@@ -1,11 +1,10 @@
 #include "auth/token_identity.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NAME_MAX_LENGTH 256
+#define PREFIX          "jwt."
 
 static enum guard_reason from_code(int code)
 {
@@ -68,6 +67,20 @@ struct walk {
     char name[NAME_MAX_LENGTH];
 };
 
+/* Decimal; every token has two or three such claims, and snprintf took longer than reading the payload. */
+static const char *integer_text(int64_t integer, char buffer[24])
+{
+    uint64_t rest = integer < 0 ? -(uint64_t)integer : (uint64_t)integer;
+    char *at = buffer + 23;
+    *at = '\0';
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (integer < 0)
+        *--at = '-';
+    return at;
+}
+
 /* The text of a scalar in buffer or in place; NULL: it has none that a rule could use. */
 static const char *scalar_text(const struct guard_json *value, char buffer[24])
 {
@@ -80,8 +93,7 @@ static const char *scalar_text(const struct guard_json *value, char buffer[24])
     case GUARD_JSON_NUMBER:
         if (!guard_json_integer(value, &integer))
             return NULL;
-        snprintf(buffer, 24, "%" PRId64, integer);
-        return buffer;
+        return integer_text(integer, buffer);
     default:
         return NULL;
     }
@@ -100,7 +112,7 @@ static enum guard_reason add_list(struct walk *walk, const struct guard_json *ar
         return GUARD_REASON_INTERNAL_ERROR;
     for (const struct guard_json *e = guard_json_first(array); e && texts; e = guard_json_next(e))
         values[count++] = guard_json_string(e);
-    int rc = guard_identity_add_attribute_list(walk->identity, walk->name, values, count);
+    int rc = guard_identity_new_attribute(walk->identity, walk->name, values, count);
     if (values != few)
         free(values);
     return from_code(rc);
@@ -111,11 +123,16 @@ static enum guard_reason add_value(struct walk *walk, const struct guard_json *v
     char buffer[24];
     if (++walk->names > AUTH_CLAIM_NAMES_MAX)
         return GUARD_REASON_JWT_MISSING_CLAIM;
-    if (guard_identity_attribute(walk->identity, walk->name))
-        return GUARD_REASON_NONE; /* {"a.b":1,"a":{"b":2}}: the first keeps the name; they never become one list */
+    /*
+     * Names of one object differ, so only a path with a dot can be there already: {"a.b":1,"a":{"b":2}}. The first
+     * keeps the name; they never become one list.
+     */
+    if (strchr(walk->name + sizeof PREFIX - 1, '.') && guard_identity_attribute(walk->identity, walk->name))
+        return GUARD_REASON_NONE;
     if (guard_json_is(value, GUARD_JSON_ARRAY))
         return add_list(walk, value);
-    return from_code(guard_identity_add_attribute(walk->identity, walk->name, scalar_text(value, buffer)));
+    const char *text = scalar_text(value, buffer);
+    return from_code(guard_identity_new_attribute(walk->identity, walk->name, &text, text != NULL));
 }
 
 /* Recursion is as deep as the payload, AUTH_CLAIMS_DEPTH at most. Paths that are too long for a rule are left out. */
@@ -126,7 +143,7 @@ static enum guard_reason add_members(struct walk *walk, const struct guard_json 
          m = guard_json_next(m)) {
         const char *name = guard_json_name(m);
         size_t length = strlen(name);
-        bool is_acl = name_length == 4 && strcmp(name, "acl") == 0;
+        bool is_acl = name_length == sizeof PREFIX - 1 && strcmp(name, "acl") == 0;
         if (is_acl || name_length + length + 2 > sizeof walk->name)
             continue;
         memcpy(walk->name + name_length, name, length + 1);
@@ -143,11 +160,11 @@ static enum guard_reason add_members(struct walk *walk, const struct guard_json 
 enum guard_reason auth_identity_from_claims(const struct auth_issuer *issuer, const struct guard_json *claims,
                                             struct guard_identity *identity)
 {
-    struct walk walk = {.identity = identity, .name = "jwt."};
+    struct walk walk = {.identity = identity, .name = PREFIX};
     enum guard_reason reason =
         issuer->roles_claim ? add_roles(issuer->roles_claim, claims, identity) : GUARD_REASON_NONE;
     if (reason == GUARD_REASON_NONE)
-        reason = add_members(&walk, claims, 4);
+        reason = add_members(&walk, claims, sizeof PREFIX - 1);
     const struct guard_json *acl = guard_json_get(claims, "acl");
     if (reason == GUARD_REASON_NONE && acl) {
         identity->acl_json = guard_json_print(acl);

@@ -99,7 +99,8 @@ static int make_attribute(const char *name, const struct guard_attribute *some, 
 
 #define FIRST_ATTRIBUTES 8 /* room at once; doubled when used up */
 
-static int new_attribute(struct guard_identity *identity, const char *name, const char *const *values, size_t count)
+int guard_identity_new_attribute(struct guard_identity *identity, const char *name, const char *const *values,
+                                 size_t count)
 {
     static const struct guard_attribute none;
     size_t used = identity->attribute_count;
@@ -129,7 +130,7 @@ int guard_identity_add_attribute_list(struct guard_identity *identity, const cha
 {
     struct guard_attribute *attribute = find_attribute(identity, name), longer;
     if (!attribute)
-        return new_attribute(identity, name, values, count);
+        return guard_identity_new_attribute(identity, name, values, count);
     if (!count)
         return GUARD_OK;
     int rc = make_attribute(name, attribute, values, count, &longer);

@@ -80,6 +80,10 @@ int guard_identity_add_attribute(struct guard_identity *identity, const char *na
 int guard_identity_add_attribute_list(struct guard_identity *identity, const char *name, const char *const *values,
                                       size_t count);
 
+/* The same for a name that the identity is known not to have yet: nothing is looked for. */
+int guard_identity_new_attribute(struct guard_identity *identity, const char *name, const char *const *values,
+                                 size_t count);
+
 /* The attribute of that name, or NULL. Valid until the identity changes. */
 const struct guard_attribute *guard_identity_attribute(const struct guard_identity *identity, const char *name);
 

@@ -34,7 +34,7 @@ struct document {
 
 /* What is left of the text to read, and of the block to fill. */
 struct build {
-    const char *at;
+    const char *at, *end;
     struct guard_json *next_value;
     char *next_text;
     const char *fault; /* NULL while all is well */
@@ -100,8 +100,14 @@ static const char *read_string(struct build *b)
 {
     char *start = b->next_text, *to = start;
     b->at++;
-    while (*b->at != '"') {
-        if (*b->at != '\\') {
+    for (;;) {
+        size_t run = guard_json_plain_run(b->at, (size_t)(b->end - b->at));
+        memcpy(to, b->at, run);
+        to += run;
+        b->at += run;
+        if (*b->at == '"')
+            break;
+        if (*b->at != '\\') { /* a part of a character that is not ASCII */
             *to++ = *b->at++;
             continue;
         }
@@ -264,7 +270,10 @@ static struct document *allocate(const char *text, size_t length, size_t values,
     char *copy = (char *)document + size - length - 1;
     memcpy(copy, text, length);
     copy[length] = '\0';
-    *b = (struct build){.at = copy, .next_value = document->values, .next_text = (char *)(document->values + values)};
+    *b = (struct build){.at = copy,
+                        .end = copy + length,
+                        .next_value = document->values,
+                        .next_text = (char *)(document->values + values)};
     return document;
 }
 
@@ -314,7 +323,7 @@ const struct guard_json *guard_json_get(const struct guard_json *object, const c
     if (!guard_json_is(object, GUARD_JSON_OBJECT))
         return NULL;
     const struct guard_json *member = object->first;
-    while (member && strcmp(member->name, name) != 0)
+    while (member && (member->name[0] != name[0] || strcmp(member->name, name) != 0))
         member = member->next;
     return member;
 }

@@ -124,18 +124,22 @@ static bool scan_escape(struct scan *s)
     return true;
 }
 
-/* ASCII that stands for itself inside a string. */
-static bool is_plain(unsigned char c)
+/* ASCII that stands for itself inside a string: everything but controls, the quote and the backslash. */
+static const bool plain[256] = {[0x20 ... 0x21] = true, [0x23 ... 0x5b] = true, [0x5d ... 0x7f] = true};
+
+size_t guard_json_plain_run(const char *text, size_t length)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    const unsigned char *at = (const unsigned char *)text, *end = at + length;
+    while (at < end && plain[*at])
+        at++;
+    return (size_t)(at - (const unsigned char *)text);
 }
 
 static bool scan_string(struct scan *s)
 {
     s->at++;
     for (;;) {
-        while (s->at < s->length && is_plain((unsigned char)s->text[s->at]))
-            s->at++;
+        s->at += guard_json_plain_run(s->text + s->at, s->length - s->at);
         int c = peek(s);
         if (c == '"') {
             s->at++;

@@ -9,4 +9,7 @@
 /* guard_json_check; on success *values is the number of values at all levels. */
 int guard_json_scan(const char *text, size_t length, unsigned max_depth, size_t *values, struct guard_error *err);
 
+/* How many characters at the beginning of text are ASCII that stands for itself in a JSON string. */
+size_t guard_json_plain_run(const char *text, size_t length);
+
 #endif
