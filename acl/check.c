@@ -1,6 +1,7 @@
 /* acl_check: publish and receive; SUBSCRIBE is handed on. */
 #include "acl/context.h"
 #include "acl/label.h"
+#include "acl/recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,33 +74,47 @@ enum acl_verdict acl_decide(const struct acl_walk *walk, struct acl_decision *de
     return decision->verdict = ACL_ALLOW;
 }
 
-/* Whether this is the topic that is loaded; length 0: NUL-terminated. */
-static inline bool is_loaded(const struct acl_topic *topic, const struct acl_policy *policy,
-                             const struct acl_request *request)
+static bool is_loaded(const struct acl_topic *topic, const struct acl_policy *policy, const char *text, size_t length)
 {
-    if (topic->seed != policy->seed || !topic->length)
-        return false;
-    if (!request->topic_length)
-        return strcmp(topic->text, request->topic) == 0;
-    return topic->length == request->topic_length && memcmp(topic->text, request->topic, topic->length) == 0;
+    return length && topic->length == length && topic->seed == policy->seed && memcmp(topic->text, text, length) == 0;
 }
 
-static enum guard_reason load(struct acl_topic *topic, const struct acl_policy *policy,
-                              const struct acl_request *request)
+/*
+ * Whether a memo pays: for receivers always, since there may be many; for publishers only where their roles were met
+ * before and patterns are of use, or to try again now and then.
+ */
+static bool wants_memo(struct acl_context *context, const struct acl_walk *walk)
 {
-    topic->seed = policy->seed;
-    return acl_topic_load(topic, request->topic,
-                          request->topic_length ? request->topic_length : strlen(request->topic));
+    uint64_t *seen = &context->seen[walk->subject->fingerprint % 8];
+    bool known = *seen == walk->subject->fingerprint;
+    *seen = walk->subject->fingerprint;
+    context->unrecalled++;
+    return walk->action == ACL_RECEIVE || (known && (context->unrecalled < 64 || context->unrecalled % 16 == 0));
 }
 
-enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy *policy,
-                           const struct acl_subject *subject, const struct acl_request *request,
-                           struct acl_decision *decision)
+static enum acl_verdict check_topic(struct acl_walk *walk, size_t length, struct acl_decision *decision)
 {
-    if (unlikely(subject->generation != policy->generation))
-        return refuse(decision, GUARD_REASON_INTERNAL_ERROR, ACL_STALE);
-    if (unlikely((unsigned)request->action >= ACL_ACTIONS))
-        return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
+    struct acl_context *context = walk->context;
+    const struct acl_memo *memo;
+    if (!is_loaded(&context->topic, walk->policy, walk->facts.request->topic, length)) {
+        context->topic.seed = walk->policy->seed;
+        enum guard_reason reason = acl_topic_load(&context->topic, walk->facts.request->topic, length);
+        if (reason != GUARD_REASON_NONE)
+            return refuse(decision, reason, 0);
+    }
+    if (wants_memo(context, walk) && acl_memo_answer(walk, &memo)) {
+        acl_decide(walk, decision);
+        acl_recall_learn(walk, memo, decision);
+        return decision->verdict;
+    }
+    acl_walk_topic(walk);
+    return acl_decide(walk, decision);
+}
+
+static __attribute__((noinline)) enum acl_verdict
+walk_and_decide(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
+                const struct acl_request *request, size_t length, struct acl_decision *decision)
+{
     struct acl_walk walk;
     walk.context = context;
     walk.policy = policy;
@@ -114,12 +129,53 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
     walk.capped = walk.broken = false;
     if (request->action == ACL_SUBSCRIBE)
         return acl_check_subscribe(&walk, decision);
-    if (!is_loaded(&context->topic, policy, request)) {
-        enum guard_reason reason = load(&context->topic, policy, request);
-        if (unlikely(reason != GUARD_REASON_NONE))
-            return refuse(decision, reason, 0);
+    return check_topic(&walk, length, decision);
+}
+
+static inline enum acl_verdict recalled(struct acl_context *context, const struct acl_pattern *pattern,
+                                        struct acl_decision *decision)
+{
+    context->unrecalled = 0;
+    *decision = pattern->decision;
+    return decision->verdict;
+}
+
+static __attribute__((noinline)) enum acl_verdict
+measure_and_check(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
+                  const struct acl_request *request, struct acl_decision *decision)
+{
+    size_t length = request->topic_length ? request->topic_length : strlen(request->topic);
+    if (likely((unsigned)request->action < ACL_SUBSCRIBE)) {
+        struct acl_patterns *patterns = &context->patterns[request->action];
+        const struct acl_pattern *pattern = acl_recall(patterns, policy, subject, request->topic, length);
+        if (likely(pattern != NULL)) {
+            patterns->latest = pattern;
+            return recalled(context, pattern, decision);
+        }
     }
-    if (request->action != ACL_RECEIVE || !acl_memo_answer(&walk))
-        acl_walk_topic(&walk);
-    return acl_decide(&walk, decision);
+    return walk_and_decide(context, policy, subject, request, length, decision);
+}
+
+/* One message to many receivers: the pattern used last answers most of them. */
+static __attribute__((noinline)) enum acl_verdict
+check_receiver(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
+               const struct acl_request *request, struct acl_decision *decision)
+{
+    const struct acl_pattern *latest = context->patterns[ACL_RECEIVE].latest;
+    if (likely(acl_recall_latest(latest, policy, subject, request)))
+        return recalled(context, latest, decision);
+    return measure_and_check(context, policy, subject, request, decision);
+}
+
+enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy *policy,
+                           const struct acl_subject *subject, const struct acl_request *request,
+                           struct acl_decision *decision)
+{
+    if (unlikely(subject->generation != policy->generation))
+        return refuse(decision, GUARD_REASON_INTERNAL_ERROR, ACL_STALE);
+    if (request->action == ACL_RECEIVE)
+        return check_receiver(context, policy, subject, request, decision);
+    if (unlikely((unsigned)request->action > ACL_SUBSCRIBE))
+        return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
+    return measure_and_check(context, policy, subject, request, decision);
 }

@@ -69,13 +69,52 @@ struct acl_candidate {
     } test[2];
 };
 
-/* What is the same for all receivers of one message that have the same roles: the topic walked once. */
+/* What is the same for all clients of the same roles: a topic walked once, for whoever asks. */
 struct acl_memo {
     uint64_t epoch, fingerprint, serial;
-    bool usable; /* false: rules with conditions or other placeholders match, each receiver is walked */
+    uint32_t action;
+    bool usable;        /* false: rules with conditions or other placeholders match, each client is walked */
+    uint64_t consulted; /* bit i: level i was looked up among literals (i < 64) */
     uint8_t candidate_count;
     struct acl_best best;                            /* among the rules that match whoever the receiver is */
     struct acl_candidate candidates[ACL_CANDIDATES]; /* only those of higher rank than best */
+};
+
+#define ACL_PATTERNS      16  /* of each kind, see struct acl_patterns */
+#define ACL_PATTERN_TEXT  192 /* longer topics are not learnt */
+#define ACL_PATTERN_TESTS 6
+
+/* A level of a pattern's topic that is, or is not, a subject's value. */
+struct acl_pattern_test {
+    uint32_t slot;
+    bool first;             /* it is the first level, where a value with a leading `$` cannot be bound */
+    int8_t variable;        /* the level is the value of slot[variable]; -1: */
+    struct acl_level level; /* … this literal */
+};
+
+/*
+ * A topic learnt, with up to two levels left open where a subject's own values stand: "devices/" ${username} "/data".
+ * Every subject of the same roles that asks for it, with its own values, gets the decision. See recall.h.
+ */
+struct acl_pattern {
+    uint64_t epoch, fingerprint;
+    uint8_t variables;
+    uint8_t holds;     /* tests that must hold besides; they come first */
+    uint8_t tests;     /* all; the others must not hold */
+    bool opens;        /* the first level is a variable */
+    uint16_t piece[3]; /* octets of the literal pieces around the variables */
+    uint32_t fixed;    /* octets of all pieces */
+    uint32_t slot[2];
+    struct acl_decision decision;
+    char text[ACL_PATTERN_TEXT + 16]; /* the pieces, NUL-terminated */
+    struct acl_pattern_test test[ACL_PATTERN_TESTS];
+};
+
+/* Of one action; a place is given by four octets of the topic. */
+struct acl_patterns {
+    struct acl_pattern by_tail[ACL_PATTERNS]; /* the last four are a piece's */
+    struct acl_pattern by_head[ACL_PATTERNS]; /* the first four */
+    const struct acl_pattern *latest;         /* learnt or of use last; NULL: none */
 };
 
 /* A filter on its way through the algebra of subscribe.c: levels, and whether '#' follows. */
@@ -88,6 +127,9 @@ struct acl_filter {
 struct acl_context {
     struct acl_topic topic;
     struct acl_memo memos[ACL_MEMOS];
+    struct acl_patterns patterns[2]; /* ACL_PUBLISH, ACL_RECEIVE */
+    uint64_t seen[8];                /* fingerprints that were walked lately */
+    unsigned unrecalled;             /* topics walked since a pattern was of use */
     struct acl_branch stack[ACL_STACK];
     /* of a SUBSCRIBE */
     struct acl_filter asked;   /* the filter as it came */
@@ -111,8 +153,14 @@ void acl_walk_topic(struct acl_walk *walk);
 void acl_walk_rules(struct acl_walk *walk, const struct acl_segment *segment, uint32_t node, enum acl_end end,
                     bool deny_only, enum acl_verdict wanted);
 
-/* Answers from a memo, making it first; false: walk. */
-bool acl_memo_answer(struct acl_walk *walk);
+/* Answers from the memo of the topic that is loaded, making it first; false: walk. *memo is the one used. */
+bool acl_memo_answer(struct acl_walk *walk, const struct acl_memo **memo);
+
+/* Keeps a decision made from a memo as a pattern, if it can be one. */
+void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, const struct acl_decision *decision);
+
+/* Whether a pattern's tests come out as they must for this subject. */
+bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subject *subject);
 
 /* acl_check for ACL_SUBSCRIBE. */
 enum acl_verdict acl_check_subscribe(struct acl_walk *walk, struct acl_decision *decision);

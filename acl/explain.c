@@ -194,6 +194,9 @@ int acl_explain(struct acl_context *context, const struct acl_policy *policy, co
         explanation->decision.rule = acl_found_id(&found);
     if (!is_answerable(&explanation->decision) || (unsigned)request->action >= ACL_ACTIONS)
         return GUARD_OK;
+    if (request->action != ACL_SUBSCRIBE) /* the check may have had no need to cut it into levels */
+        acl_topic_load(&context->topic, request->topic,
+                       request->topic_length ? request->topic_length : strlen(request->topic));
     struct explaining x = {.trial = {context, policy, subject, request, false, malloc(sizeof *x.trial.scratch)},
                            .out = explanation};
     if (!x.trial.scratch)

@@ -60,7 +60,7 @@ static void add_candidate(struct memo_walk *m, const struct guess *at, int64_t r
 static void consider(struct memo_walk *m, const struct guess *at, enum acl_end end)
 {
     const struct acl_node *node = &m->segment->nodes[at->node];
-    int32_t code = node->code[end][ACL_RECEIVE];
+    int32_t code = node->code[end][m->walk->action];
     if (node->flags & ACL_HAS_CONDITION)
         give_up(m);
     if (code == ACL_CODE_NONE)
@@ -113,8 +113,10 @@ static void walk_role(struct memo_walk *m, const struct acl_role_entry *entry)
         if (at.depth < topic->count) {
             if (node->flags & ACL_HAS_SPECIAL)
                 push_children(m, &at);
-            if (node->flags & ACL_HAS_LITERAL)
+            if (node->flags & ACL_HAS_LITERAL) {
+                m->memo->consulted |= at.depth < 64 ? (uint64_t)1 << at.depth : 0;
                 child = acl_find_literal(segment, node, &topic->levels[at.depth]);
+            }
         }
         if (child) {
             at.node = (uint32_t)(child - segment->nodes);
@@ -152,6 +154,8 @@ static void make(struct acl_walk *walk, struct acl_memo *memo)
     memo->epoch = walk->policy->epoch;
     memo->fingerprint = subject->fingerprint;
     memo->serial = walk->context->topic.serial;
+    memo->action = walk->action;
+    memo->consulted = 0;
     memo->candidate_count = 0;
     memo->best = walk->best;
     memo->usable = !subject->session.segment;
@@ -183,11 +187,12 @@ static int test_candidate(const struct acl_walk *walk, const struct acl_candidat
     return result;
 }
 
-bool acl_memo_answer(struct acl_walk *walk)
+bool acl_memo_answer(struct acl_walk *walk, const struct acl_memo **used)
 {
     struct acl_memo *memo = &walk->context->memos[walk->subject->fingerprint % ACL_MEMOS];
+    *used = memo;
     if (memo->serial != walk->context->topic.serial || memo->fingerprint != walk->subject->fingerprint ||
-        memo->epoch != walk->policy->epoch)
+        memo->epoch != walk->policy->epoch || memo->action != walk->action)
         make(walk, memo);
     if (!memo->usable)
         return false;

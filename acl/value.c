@@ -1,14 +1,18 @@
 /* What a placeholder is bound to (docs/policy.md, "Placeholders": unbindable values). */
 #include "acl/label.h"
 #include "acl/subject.h"
+#include "core/utf8.h"
 
-/* Whether a text may stand in for one level, wherever a leading `$` does not matter. */
+/*
+ * Whether a text may stand in for one level, wherever a leading `$` does not matter. What is not UTF-8 could equal no
+ * level of a topic.
+ */
 static bool is_level(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if (text[i] == '/' || text[i] == '+' || text[i] == '#')
             return false;
-    return length > 0 && length <= ACL_TEXT_MAX;
+    return length > 0 && length <= ACL_TEXT_MAX && guard_utf8_valid(text, length);
 }
 
 static const char *put_text(struct acl_value_space *space, const char *text, size_t length)

@@ -1,0 +1,143 @@
+#include "acl/recall.h"
+
+bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subject *subject)
+{
+    if (pattern->opens && subject->values[pattern->slot[0]].dollar)
+        return false;
+    for (unsigned i = 0; i < pattern->tests; i++) {
+        const struct acl_pattern_test *test = &pattern->test[i];
+        const struct acl_value *value = &subject->values[test->slot];
+        if (value->state != ACL_VALUE_BOUND || (test->first && value->dollar))
+            return false;
+        const struct acl_level *level =
+            test->variable < 0 ? &test->level : &subject->values[pattern->slot[test->variable]].level;
+        if (acl_level_equal(&value->level, level) != (i < pattern->holds))
+            return false;
+    }
+    return true;
+}
+
+/* ---- learning ---- */
+
+struct learning {
+    const struct acl_topic *topic;
+    struct acl_pattern *pattern;
+    uint16_t level[2]; /* of the variables */
+};
+
+static const struct acl_candidate *find_winner(const struct acl_walk *walk, const struct acl_memo *memo)
+{
+    for (unsigned i = 0; i < memo->candidate_count; i++) {
+        const struct acl_candidate *c = &memo->candidates[i];
+        if (c->rank == walk->best.rank && c->node == walk->best.node && c->role == walk->best.role &&
+            c->end == walk->best.end && memo->best.rank < c->rank)
+            return c;
+    }
+    return NULL;
+}
+
+/* Opens the levels of the winner's tests that no literal was compared with; in the order of the topic. */
+static void open_levels(struct learning *l, const struct acl_memo *memo, const struct acl_candidate *winner)
+{
+    struct acl_pattern *pattern = l->pattern;
+    for (unsigned i = 0; winner && i < winner->tests; i++) {
+        unsigned level = winner->test[i].level;
+        if (level >= 64 || memo->consulted >> level & 1)
+            continue;
+        l->level[pattern->variables] = (uint16_t)level;
+        pattern->slot[pattern->variables++] = winner->test[i].slot;
+        pattern->opens |= level == 0;
+    }
+}
+
+/* Writes the literal pieces around the variables. */
+static void cut_pieces(struct learning *l)
+{
+    struct acl_pattern *pattern = l->pattern;
+    const char *from = l->topic->text;
+    for (unsigned i = 0; i <= pattern->variables; i++) {
+        const struct acl_level *level = i < pattern->variables ? &l->topic->levels[l->level[i]] : NULL;
+        const char *end = level ? level->text : l->topic->text + l->topic->length;
+        size_t size = (size_t)(end - from);
+        memcpy(pattern->text + pattern->fixed, from, size);
+        pattern->piece[i] = (uint16_t)size;
+        pattern->fixed += (uint32_t)size;
+        from = level ? level->text + level->length : end;
+    }
+}
+
+/* Where a literal level of the topic stands in the pattern's text. */
+static struct acl_level moved_level(const struct learning *l, unsigned at)
+{
+    struct acl_level level = l->topic->levels[at];
+    size_t offset = (size_t)(level.text - l->topic->text);
+    for (unsigned i = 0; i < l->pattern->variables; i++)
+        if (l->level[i] < at)
+            offset -= l->topic->levels[l->level[i]].length;
+    level.text = l->pattern->text + offset;
+    return level;
+}
+
+static bool add_tests(struct learning *l, const struct acl_candidate *candidate, bool winner)
+{
+    struct acl_pattern *pattern = l->pattern;
+    for (unsigned i = 0; i < candidate->tests; i++) {
+        unsigned at = candidate->test[i].level;
+        struct acl_pattern_test test = {.slot = candidate->test[i].slot, .first = at == 0, .variable = -1};
+        for (unsigned v = 0; v < pattern->variables; v++)
+            if (l->level[v] == at)
+                test.variable = (int8_t)v;
+        if (winner && test.variable >= 0)
+            continue;
+        if (test.variable < 0)
+            test.level = moved_level(l, at);
+        if (pattern->tests == ACL_PATTERN_TESTS)
+            return false;
+        pattern->test[pattern->tests++] = test;
+    }
+    return true;
+}
+
+/* Whether four octets stand behind the last variable, by which the pattern can be found. */
+static bool has_tail(const struct learning *l)
+{
+    if (!l->pattern->variables)
+        return true;
+    const struct acl_level *last = &l->topic->levels[l->level[l->pattern->variables - 1]];
+    return l->topic->text + l->topic->length - (last->text + last->length) >= 4;
+}
+
+/* The tests of the winner that are not told by the variables, and those of the rules that would outrank it. */
+static bool write_tests(struct learning *l, const struct acl_memo *memo, const struct acl_candidate *winner,
+                        int64_t rank)
+{
+    if (winner && !add_tests(l, winner, true))
+        return false;
+    l->pattern->holds = l->pattern->tests;
+    for (unsigned i = 0; i < memo->candidate_count; i++)
+        if (memo->candidates[i].rank > rank &&
+            (memo->candidates[i].tests != 1 || !add_tests(l, &memo->candidates[i], false)))
+            return false;
+    return true;
+}
+
+void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, const struct acl_decision *decision)
+{
+    struct acl_patterns *patterns = &walk->context->patterns[walk->action];
+    const struct acl_topic *topic = &walk->context->topic;
+    if (topic->length > ACL_PATTERN_TEXT || topic->length < 4 || topic->count >= ACL_LEVELS || decision->flags)
+        return;
+    const struct acl_candidate *winner = find_winner(walk, memo);
+    struct acl_pattern head = {.decision = *decision};
+    struct learning l = {.topic = topic, .pattern = &head};
+    open_levels(&l, memo, winner);
+    l.pattern = has_tail(&l) ? &patterns->by_tail[acl_pattern_place(topic->text + topic->length - 4)]
+                             : &patterns->by_head[acl_pattern_place(topic->text)];
+    *l.pattern = head; /* levels of tests point into its text, so it is written in its place */
+    cut_pieces(&l);
+    if (!write_tests(&l, memo, winner, walk->best.rank))
+        return;
+    l.pattern->epoch = walk->policy->epoch;
+    l.pattern->fingerprint = walk->subject->fingerprint;
+    patterns->latest = l.pattern;
+}

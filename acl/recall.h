@@ -1,0 +1,109 @@
+/*
+ * Recalling a pattern: the fast path of every publish and delivery.
+ *
+ * In a fleet many clients ask the same question about themselves: may dev-17 publish to devices/dev-17/data? When such
+ * a topic was walked, the walk may not have looked at the second level but to compare it with values of the subject (no
+ * rule spells a literal there). Then the decision is the same for every subject of the same roles whose own value
+ * stands there, and needs no walk: a few comparisons of octets, which also prove the topic well-formed, since all its
+ * pieces are.
+ */
+#ifndef GUARD_ACL_RECALL_H
+#define GUARD_ACL_RECALL_H
+
+#include "acl/context.h"
+#include "acl/label.h"
+
+static inline bool acl_octets_equal(const char *a, const char *b, size_t length)
+{
+    uint32_t words[4];
+    if (length >= 8) {
+        size_t last = length - 8;
+        for (size_t at = 0; at < last; at += 8)
+            if (acl_load8(a + at) != acl_load8(b + at))
+                return false;
+        return acl_load8(a + last) == acl_load8(b + last);
+    }
+    if (length >= 4) {
+        memcpy(&words[0], a, 4);
+        memcpy(&words[1], b, 4);
+        memcpy(&words[2], a + length - 4, 4);
+        memcpy(&words[3], b + length - 4, 4);
+        return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
+    }
+    for (size_t at = 0; at < length; at++)
+        if (a[at] != b[at])
+            return false;
+    return true;
+}
+
+static inline unsigned acl_pattern_place(const char *octets)
+{
+    uint32_t word;
+    memcpy(&word, octets, 4);
+    return (word * 0x9e3779b1U) >> 28;
+}
+
+_Static_assert(ACL_PATTERNS == 16, "acl_pattern_place gives four bits");
+
+/* Whether the next octets of the topic are a literal piece and then the subject's value; goes behind them. */
+static inline bool acl_take_variable(const struct acl_pattern *pattern, unsigned i, const struct acl_subject *subject,
+                                     const char **topic, const char **piece, size_t *left)
+{
+    const struct acl_value *value = &subject->values[pattern->slot[i]];
+    size_t literal = pattern->piece[i], size = value->level.length;
+    if (value->state != ACL_VALUE_BOUND || size > *left || !acl_octets_equal(*topic, *piece, literal) ||
+        !acl_octets_equal(*topic + literal, value->level.text, size))
+        return false;
+    *piece += literal;
+    *topic += literal + size;
+    *left -= size;
+    return true;
+}
+
+/* Whether the topic is the pattern's, with the subject's values. length is at least pattern->fixed. */
+static inline bool acl_pattern_fits(const struct acl_pattern *pattern, const struct acl_subject *subject,
+                                    const char *topic, size_t length)
+{
+    const char *piece = pattern->text;
+    size_t left = length - pattern->fixed;
+    unsigned variables = pattern->variables;
+    if (variables > 0 && !acl_take_variable(pattern, 0, subject, &topic, &piece, &left))
+        return false;
+    if (variables > 1 && !acl_take_variable(pattern, 1, subject, &topic, &piece, &left))
+        return false;
+    return left == 0 && acl_octets_equal(topic, piece, pattern->piece[variables]);
+}
+
+/* Whether a pattern that fits answers; else the topic is to be walked. */
+static inline bool acl_pattern_holds(const struct acl_pattern *pattern, const struct acl_subject *subject)
+{
+    return !(pattern->tests | pattern->opens) || acl_recall_tests(pattern, subject);
+}
+
+/* The pattern that answers, or NULL. */
+static inline const struct acl_pattern *acl_recall(const struct acl_patterns *patterns, const struct acl_policy *policy,
+                                                   const struct acl_subject *subject, const char *topic, size_t length)
+{
+    if (length < 4)
+        return NULL;
+    const struct acl_pattern *pattern = &patterns->by_tail[acl_pattern_place(topic + length - 4)];
+    for (int try = 0; try < 2; try++) {
+        if (pattern->fingerprint == subject->fingerprint && pattern->epoch == policy->epoch &&
+            length >= pattern->fixed && acl_pattern_fits(pattern, subject, topic, length))
+            return acl_pattern_holds(pattern, subject) ? pattern : NULL;
+        pattern = &patterns->by_head[acl_pattern_place(topic)];
+    }
+    return NULL;
+}
+
+/* Whether the pattern used last answers again, for another receiver of the same message: its topic need not be
+ * measured. */
+static inline bool acl_recall_latest(const struct acl_pattern *pattern, const struct acl_policy *policy,
+                                     const struct acl_subject *subject, const struct acl_request *request)
+{
+    return pattern && pattern->fingerprint == subject->fingerprint && pattern->epoch == policy->epoch &&
+           !(pattern->variables | pattern->tests) && !request->topic_length &&
+           strcmp(pattern->text, request->topic) == 0;
+}
+
+#endif
