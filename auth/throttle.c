@@ -28,8 +28,8 @@ struct auth_throttle_settings auth_throttle_defaults(void)
         .user = {10, 60000},
         .block_ms = INT64_C(10) * 60 * 1000,
         .block_max_ms = INT64_C(24) * 3600 * 1000,
-        .budget_us = 50000,
-        .budget_burst_us = 5000000,
+        .budget_us = 40000,
+        .budget_burst_us = 1000000,
         .entries = 16384,
     };
 }
@@ -138,22 +138,34 @@ static struct auth_throttle_bucket budget_bucket(const struct auth_throttle_sett
                                          period > UINT32_MAX ? UINT32_MAX : (uint32_t)period};
 }
 
+/*
+ * Whether the common budget is spent. Who failed lately may use its first half only, so that devices with an old
+ * password, trying again and again, leave the other half to those that come for the first time.
+ */
+static bool budget_is_spent(const struct auth_throttle *throttle, const struct throttle_entry *user, int64_t now_ms)
+{
+    struct auth_throttle_bucket budget = budget_bucket(&throttle->settings);
+    double level = throttle_score_level(&throttle->budget, &budget, now_ms);
+    bool repeats = user && now_ms - user->score.at_ms < throttle->settings.block_ms;
+    return budget.burst && level >= (repeats ? budget.burst / 2 : budget.burst);
+}
+
 enum guard_reason auth_throttle_allow(struct auth_throttle *throttle, const struct auth_throttle_client *client,
                                       int64_t now_ms, int64_t *retry_ms)
 {
     int64_t until = now_ms;
     struct keys keys = keys_of(throttle, client);
-    struct auth_throttle_bucket budget = budget_bucket(&throttle->settings);
+    struct throttle_entry *user = throttle_table_find(throttle->users, keys.user);
     enum guard_reason reason = GUARD_REASON_NONE;
     if (is_known(throttle, keys.known, now_ms)) {
         /* neither neighbours nor floods keep a known client out */
-    } else if (is_blocked(throttle_table_find(throttle->users, keys.user), now_ms, &until)) {
+    } else if (is_blocked(user, now_ms, &until)) {
         throttle->counts.refused_user++;
         reason = GUARD_REASON_RATE_LIMITED;
     } else if (is_blocked(throttle_table_find(throttle->addresses, keys.address), now_ms, &until)) {
         throttle->counts.refused_address++;
         reason = GUARD_REASON_IP_BLOCKED;
-    } else if (throttle_score_over(&throttle->budget, &budget, now_ms)) {
+    } else if (budget_is_spent(throttle, user, now_ms)) {
         throttle->counts.refused_budget++;
         until = now_ms + 1000;
         reason = GUARD_REASON_RATE_LIMITED;
@@ -184,7 +196,7 @@ static bool count_failure(struct auth_throttle *throttle, struct throttle_table 
     entry->blocked_until_ms = now_ms + (length < settings->block_max_ms ? length : settings->block_max_ms);
     if (entry->blocks < UINT8_MAX)
         entry->blocks++;
-    entry->score = (struct throttle_score){0};
+    entry->score = (struct throttle_score){.at_ms = now_ms};
     return true;
 }
 

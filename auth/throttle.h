@@ -20,8 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A bucket that holds `burst` failures and leaks as many in `period_ms`; past it, the key is blocked. burst 0 = no
- * limit. */
+/* Holds `burst` failures and leaks as many in `period_ms`; when it is full, the key is blocked. burst 0 = no limit. */
 struct auth_throttle_bucket {
     uint32_t burst;
     uint32_t period_ms;
@@ -37,8 +36,10 @@ struct auth_throttle_settings {
     size_t entries; /* of each table, rounded up to a power of two; known clients: four times as many */
 };
 
-/* 30 failures a minute and address, 10 a minute and user there; 10 min, up to 24 h; 5 % of a core, 5 s at once; 16,384
- * entries. */
+/*
+ * 30 failures a minute from an address, 10 a minute of a user there; blocks of 10 min up to 24 h; 4 % of a core, 1 s at
+ * once, of which half for those who failed within block_ms; 16,384 entries.
+ */
 struct auth_throttle_settings auth_throttle_defaults(void);
 
 struct auth_throttle; /* about 240 octets for each of `entries` */
