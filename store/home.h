@@ -50,6 +50,10 @@ int guard_home_read(struct guard_home *home, unsigned what, struct guard_policy_
 int guard_home_read_one(struct guard_home *home, enum guard_key_kind kind, const char *name,
                         struct guard_policy_text *text, struct guard_problems *problems, struct guard_error *err);
 
+/* The same for the client records of those names. */
+int guard_home_read_clients(struct guard_home *home, const char *const *names, size_t count,
+                            struct guard_policy_text *text, struct guard_problems *problems, struct guard_error *err);
+
 /* The keys with that beginning (without prefix), "status:" for example, each once, NUL-terminated in *keys. */
 int guard_home_list(struct guard_home *home, const char *beginning, struct guard_buffer *keys, size_t *count,
                     struct guard_error *err);

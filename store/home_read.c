@@ -192,6 +192,23 @@ int guard_home_read_one(struct guard_home *home, enum guard_key_kind kind, const
     return rc;
 }
 
+int guard_home_read_clients(struct guard_home *home, const char *const *names, size_t count,
+                            struct guard_policy_text *text, struct guard_problems *problems, struct guard_error *err)
+{
+    struct guard_keys keys = {0};
+    struct guard_redis_fault fault = {0};
+    size_t unique = 0;
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = guard_keys_add(&keys, guard_key_text(GUARD_KEY_CLIENT), names[i], &fault);
+    char **list = rc == 0 ? sorted(&keys, &unique) : NULL;
+    int result =
+        list ? read_keys(home, list, unique, text, problems, err) : guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    free(list);
+    guard_buffer_free(&keys.text);
+    return result;
+}
+
 /* Takes the keys of one SCAN answer: [cursor, [key …]]. */
 static const char *take_list(const struct guard_home *home, const struct guard_reply *reply, struct guard_buffer *keys,
                              size_t *count)
