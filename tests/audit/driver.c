@@ -299,8 +299,8 @@ static void *push_from_elsewhere(void *context)
         push_policy(other->audit, GUARD_REASON_NONE, AUDIT_TRIGGER_POLL);
         push_one(other->audit, peer, other->pushed, &none);
         other->pushed += 2;
-        if (other->pushed % 100 == 0)
-            usleep(200);
+        if (other->pushed % 20 == 0)
+            usleep(1000);
     }
     audit_peer_free(other->audit, &peer);
     return NULL;
@@ -507,7 +507,7 @@ static void parse(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct options options = {
-        .audit = {.broker_id = "broker-1", .plugin_version = "0.1.0", .broker_version = "2.0.11"}};
+        .audit = {.broker_id = "broker-1", .plugin_version = "0.1.0", .broker_version = "2.0.11", .block_ms = 1000}};
     struct guard_error err;
     struct audit *audit;
     struct other others[8] = {0};
