@@ -14,23 +14,21 @@ void audit_hex(const unsigned char *octets, size_t count, char *out)
     *out = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* Values of the digits 0-9 and a-f plus one; 0 = no digit. A table: the verifier does this 64 times a line. */
+static const unsigned char hex_values[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16};
 
 bool audit_unhex(const char *hex, size_t count, unsigned char *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        int high = hex_value(hex[2 * i]);
-        int low = high < 0 ? -1 : hex_value(hex[2 * i + 1]);
-        if (low < 0)
-            return false;
-        out[i] = (unsigned char)(high << 4 | low);
+    unsigned bad = 0;
+    for (size_t i = 0; i < count && !bad; i++) {
+        unsigned high = hex_values[(unsigned char)hex[2 * i]];
+        unsigned low = high ? hex_values[(unsigned char)hex[2 * i + 1]] : 0; /* never beyond a NUL */
+        bad = !high || !low;
+        out[i] = (unsigned char)((high - 1) << 4 | ((low - 1) & 15));
     }
-    return true;
+    return !bad;
 }
 
 int audit_chain_init(struct audit_chain *chain, const char id[AUDIT_CHAIN_LENGTH + 1])
