@@ -154,7 +154,7 @@ static enum guard_reason make_identity(const struct check *check, struct guard_i
     const struct auth_claims *claims = &check->registered;
     const struct auth_token_request *request = check->request;
     unsigned char hash[EVP_MAX_MD_SIZE];
-    struct guard_identity *identity = guard_identity_new();
+    struct guard_identity *identity = guard_identity_new_with_room(512 + 2 * check->jws.payload_length);
     *out = identity;
     if (!identity || !copy_text(&identity->username, check->username) ||
         !copy_text(&identity->subject, claims->subject) || !copy_text(&identity->issuer, claims->issuer) ||

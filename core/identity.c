@@ -8,22 +8,52 @@
 
 struct guard_identity *guard_identity_new(void)
 {
-    return calloc(1, sizeof(struct guard_identity));
+    return guard_identity_new_with_room(0);
+}
+
+struct guard_identity *guard_identity_new_with_room(size_t room)
+{
+    struct guard_identity *identity = malloc(sizeof *identity + room);
+    if (!identity)
+        return NULL;
+    memset(identity, 0, sizeof *identity);
+    identity->room = room;
+    return identity;
+}
+
+/*
+ * Memory for a role or an attribute: of the arena while that lasts. A token's identity is a dozen small pieces, and
+ * allocating each of them took longer than everything else about it.
+ */
+static void *take(struct guard_identity *identity, size_t size)
+{
+    size_t rounded = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    if (identity->room - identity->used < rounded)
+        return malloc(size);
+    void *memory = identity->arena + identity->used;
+    identity->used += rounded;
+    return memory;
+}
+
+static void give_back(const struct guard_identity *identity, void *memory)
+{
+    char *octet = memory;
+    if (octet < identity->arena || octet >= identity->arena + identity->room)
+        free(memory);
 }
 
 /*
  * An attribute is one block: the pointers to its values, its name, its values. values is the block's address where
- * there are values, name where there are none. Tokens have a dozen attributes, and allocations were half of the cost of
- * an identity.
+ * there are values, name where there are none.
  */
-static void free_attribute(struct guard_attribute *attribute)
+static void free_attribute(const struct guard_identity *identity, struct guard_attribute *attribute)
 {
     for (size_t i = 0; i < attribute->count; i++)
         guard_wipe(attribute->values[i], strlen(attribute->values[i]));
     if (attribute->count)
-        free(attribute->values);
+        give_back(identity, attribute->values);
     else
-        free(attribute->name);
+        give_back(identity, attribute->name);
 }
 
 void guard_identity_free(struct guard_identity **identity)
@@ -31,21 +61,40 @@ void guard_identity_free(struct guard_identity **identity)
     struct guard_identity *it = *identity;
     if (!it)
         return;
-    for (size_t i = 0; i < it->role_count; i++)
-        guard_free_string(&it->roles[i].role);
-    free(it->roles);
+    for (size_t i = 0; i < it->role_count; i++) {
+        guard_wipe(it->roles[i].role, strlen(it->roles[i].role));
+        give_back(it, it->roles[i].role);
+    }
+    give_back(it, it->roles);
     for (size_t i = 0; i < it->attribute_count; i++)
-        free_attribute(&it->attributes[i]);
-    free(it->attributes);
+        free_attribute(it, &it->attributes[i]);
+    give_back(it, it->attributes);
     guard_free_string(&it->username);
     guard_free_string(&it->acl_json);
     guard_free_string(&it->subject);
     guard_free_string(&it->issuer);
     guard_free_string(&it->token_id);
     guard_free_string(&it->key_id);
-    guard_wipe(it, sizeof *it);
+    guard_wipe(it, sizeof *it + it->used);
     free(it);
     *identity = NULL;
+}
+
+#define FIRST_ITEMS 8 /* room of a list at once; doubled when used up */
+
+/* list with room for one more behind its used items: itself, or a longer copy. NULL: out of memory, list is as it was.
+ */
+static void *with_room(struct guard_identity *identity, void *list, size_t used, size_t item_size)
+{
+    bool full = !list || (used >= FIRST_ITEMS && (used & (used - 1)) == 0);
+    if (!full)
+        return list;
+    void *grown = take(identity, (used ? 2 * used : FIRST_ITEMS) * item_size);
+    if (grown && list) {
+        memcpy(grown, list, used * item_size);
+        give_back(identity, list);
+    }
+    return grown;
 }
 
 int guard_identity_add_role(struct guard_identity *identity, const char *role, int32_t priority)
@@ -56,14 +105,16 @@ int guard_identity_add_role(struct guard_identity *identity, const char *role, i
                 identity->roles[i].priority = priority;
             return GUARD_OK;
         }
-    struct guard_role_grant *grown = reallocarray(identity->roles, identity->role_count + 1, sizeof *grown);
-    if (!grown)
+    void *roles = with_room(identity, identity->roles, identity->role_count, sizeof(struct guard_role_grant));
+    if (!roles)
         return GUARD_ERR_NOMEM;
-    identity->roles = grown;
-    char *copy = strdup(role);
+    identity->roles = roles;
+    size_t size = strlen(role) + 1;
+    char *copy = take(identity, size);
     if (!copy)
         return GUARD_ERR_NOMEM;
-    grown[identity->role_count++] = (struct guard_role_grant){copy, priority};
+    memcpy(copy, role, size);
+    identity->roles[identity->role_count++] = (struct guard_role_grant){copy, priority};
     return GUARD_OK;
 }
 
@@ -76,15 +127,15 @@ static char *put(char **to, const char *text)
 }
 
 /* The block of an attribute with some values, and those of more behind them. *to is not touched when out of memory. */
-static int make_attribute(const char *name, const struct guard_attribute *some, const char *const *more,
-                          size_t more_count, struct guard_attribute *to)
+static int make_attribute(struct guard_identity *identity, const char *name, const struct guard_attribute *some,
+                          const char *const *more, size_t more_count, struct guard_attribute *to)
 {
     size_t count = some->count + more_count, size = strlen(name) + 1 + count * sizeof(char *);
     for (size_t i = 0; i < some->count; i++)
         size += strlen(some->values[i]) + 1;
     for (size_t i = 0; i < more_count; i++)
         size += strlen(more[i]) + 1;
-    char **values = malloc(size);
+    char **values = take(identity, size);
     if (!values)
         return GUARD_ERR_NOMEM;
     char *text = (char *)(values + count);
@@ -97,22 +148,16 @@ static int make_attribute(const char *name, const struct guard_attribute *some, 
     return GUARD_OK;
 }
 
-#define FIRST_ATTRIBUTES 8 /* room at once; doubled when used up */
-
 int guard_identity_new_attribute(struct guard_identity *identity, const char *name, const char *const *values,
                                  size_t count)
 {
     static const struct guard_attribute none;
     size_t used = identity->attribute_count;
-    bool full = used == 0 || (used >= FIRST_ATTRIBUTES && (used & (used - 1)) == 0);
-    if (full) {
-        struct guard_attribute *grown =
-            reallocarray(identity->attributes, used ? 2 * used : FIRST_ATTRIBUTES, sizeof *grown);
-        if (!grown)
-            return GUARD_ERR_NOMEM;
-        identity->attributes = grown;
-    }
-    int rc = make_attribute(name, &none, values, count, &identity->attributes[used]);
+    void *attributes = with_room(identity, identity->attributes, used, sizeof(struct guard_attribute));
+    if (!attributes)
+        return GUARD_ERR_NOMEM;
+    identity->attributes = attributes;
+    int rc = make_attribute(identity, name, &none, values, count, &identity->attributes[used]);
     identity->attribute_count += rc == GUARD_OK;
     return rc;
 }
@@ -133,9 +178,9 @@ int guard_identity_add_attribute_list(struct guard_identity *identity, const cha
         return guard_identity_new_attribute(identity, name, values, count);
     if (!count)
         return GUARD_OK;
-    int rc = make_attribute(name, attribute, values, count, &longer);
+    int rc = make_attribute(identity, name, attribute, values, count, &longer);
     if (rc == GUARD_OK) {
-        free_attribute(attribute);
+        free_attribute(identity, attribute);
         *attribute = longer;
     }
     return rc;

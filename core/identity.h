@@ -59,10 +59,16 @@ struct guard_identity {
     bool has_token_hash;
     char certificate_sha256[65]; /* upper-case hex; "" if there was no certificate */
     char certificate_serial[41]; /* upper-case hex without leading zeros or sign; "" if none */
+
+    size_t room, used; /* of the arena: identity.c's own */
+    _Alignas(void *) char arena[];
 };
 
 /* A zeroed identity, or NULL. */
 struct guard_identity *guard_identity_new(void);
+
+/* The same with room octets for what the functions below add; what does not fit is allocated on its own. */
+struct guard_identity *guard_identity_new_with_room(size_t room);
 
 /* Frees *identity and all it owns (strings are wiped first) and sets it to NULL. *identity may be NULL. */
 void guard_identity_free(struct guard_identity **identity);
