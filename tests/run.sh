@@ -81,7 +81,14 @@ stage() {
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   say "$name" $((SECONDS - start)) "$p passed, $f failed, $s skipped"
-  [ "$f" = 0 ] || [ "$verbose" = yes ] || tail -n 200 "$log"
+  [ "$f" = 0 ] || [ "$verbose" = yes ] || failures "$log"
+}
+
+# failures LOG: what a reader needs of a long log: the reasons (lines that pytest marks with E), then its end
+failures() {
+  grep -E '^(E  |_{5,} .* _{5,}$)' "$1" | cut -c1-300 | head -n 60
+  echo "  … $1"
+  tail -n 25 "$1" | cut -c1-300
 }
 
 wants() {

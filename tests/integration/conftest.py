@@ -18,6 +18,7 @@ from support.audit import Trail  # noqa: E402
 from support.broker import Broker, wait_until  # noqa: E402
 from support.client import V311, V5, Client  # noqa: E402
 from support.pki import Authority  # noqa: E402
+from support.redis import Proxy, Redis  # noqa: E402
 from support.tokens import Issuer  # noqa: E402
 
 
@@ -96,6 +97,41 @@ def make_broker(request, tmp_path):
             print(f"--- {broker.folder.name}: log\n{broker.log()[-8000:]}")
             print(f"--- {broker.folder.name}: audit\n{broker.trail.brief()[-6000:]}")
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def make_redis(request, tmp_path):
+    """make_redis(*lines of redis.conf): a running Redis with an empty database; its log is shown if the test failed."""
+    servers = []
+
+    def make(*options):
+        servers.append(Redis(tmp_path / f"redis{len(servers) + 1}", options))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        if getattr(getattr(request.node, "report_call", None), "failed", False):
+            print(f"--- {server.folder.name}: log\n{(server.folder / 'redis.log').read_text()[-2000:]}")
+        server.stop()
+
+
+@pytest.fixture
+def redis(make_redis):
+    return make_redis()
+
+
+@pytest.fixture
+def make_proxy():
+    """make_proxy(redis): a proxy in front of it (support/redis.py)."""
+    proxies = []
+
+    def make(server):
+        proxies.append(Proxy(server.port))
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.stop()
 
 
 @pytest.fixture
