@@ -8,6 +8,9 @@
 
 /* In the order `guardctl help` shows them. */
 static const struct ctl_command *const commands[] = {
+    &ctl_check,
+    &ctl_explain,
+    &ctl_lint,
     &ctl_passwd,
     &ctl_certificate,
     &ctl_token_verify,

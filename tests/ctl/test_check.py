@@ -35,7 +35,7 @@ seven = device if anonymous
 [default]
 mode = strickt
 [client ann]
-roles = device:x
+roles = "device
 """
 
 

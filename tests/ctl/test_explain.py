@@ -78,7 +78,7 @@ def test_a_condition_that_fails_is_told(explain):
 
 
 def test_unbindable(explain):
-    told = explain("--username", "a/b", "--role", "device", "publish", "devices/a/b/data")
+    told = explain("--username", "a/b", "--role", "device", "publish", "devices/x/data")
     assert told.returncode == 1
     assert "device/telemetry" in shown(told, "unbindable")
     assert "${username}" in told.stdout.split("note")[1]
@@ -119,7 +119,7 @@ def test_json(explain):
     assert standings["floor/no-cellar"] == "decides" and standings["floor/lights"] == "outvoted"
     decides = next(rule for rule in answer["rules"] if rule["standing"] == "decides")
     assert (decides["place"], decides["line"], decides["effect"]) == ("policy.conf", 6, "deny")
-    answer = json.loads(explain("--username", "ann", "--json", "subscribe", "#").stdout)
+    answer = json.loads(explain("--username", "ann", "--client-id", "c", "--json", "subscribe", "#").stdout)
     assert answer["coverage"] == "partial"
 
 

@@ -87,7 +87,7 @@ def difference_of_subscription(query, expected, by, reason):
             return f"by {by}, but what lets some of it through is {expected.allows}"
         return None
     strangers = set(by) - expected.denies
-    if strangers or (reason == "acl_deny_rule") != bool(by):
+    if strangers or (not by if reason == "acl_deny_rule" else by and reason != "wildcard_denied"):
         return f"by {by} and reason {reason}, but the denies that touch it are {expected.denies}"
     reasons = {"acl_deny_rule", "wildcard_denied"}
     if expected.coverage == "none":
@@ -96,29 +96,44 @@ def difference_of_subscription(query, expected, by, reason):
 
 
 def minimise(text, query, differs):
-    """Removes policy lines, query members and conditions while differs(text, query) stays true."""
-    changed = True
-    while changed:
-        changed = False
-        for smaller, simpler in candidates(text, query):
-            if differs(smaller, simpler):
-                text, query, changed = smaller, simpler, True
+    """Removes query members, policy lines and conditions while differs(text, query) stays true."""
+    for step in (simpler_queries, shorter_policies, fewer_words, simpler_queries):
+        at = 0
+        while True:
+            smaller = next(iter(step(text, query, at)), None)
+            if smaller is None:
                 break
+            if differs(*smaller):
+                text, query = smaller
+            else:
+                at += 1
     return text, query
 
 
-def candidates(text, query):
+def simpler_queries(text, query, at):
+    """The query without its at-th removable part."""
+    parts = [("query", key) for key in query if key not in ("action", "topic")]
+    parts += [("attributes", name) for name in query.get("attributes", {})]
+    parts += [("roles", role) for role in query.get("roles", [])]
+    for where, what in parts[at : at + 1]:
+        if where == "query":
+            yield text, {k: v for k, v in query.items() if k != what}
+        elif where == "attributes":
+            yield text, {**query, "attributes": {k: v for k, v in query["attributes"].items() if k != what}}
+        else:
+            yield text, {**query, "roles": [role for role in query["roles"] if role != what]}
+
+
+def shorter_policies(text, query, at):
     lines = text.splitlines()
-    for i in range(len(lines)):
-        yield "\n".join(lines[:i] + lines[i + 1 :]) + "\n", query
-    for key in query:
-        if key not in ("action", "topic"):
-            yield text, {k: v for k, v in query.items() if k != key}
-    for name in query.get("attributes", {}):
-        yield text, {**query, "attributes": {k: v for k, v in query["attributes"].items() if k != name}}
-    for role in query.get("roles", []):
-        yield text, {**query, "roles": [r for r in query["roles"] if r != role]}
-    for i, line in enumerate(lines):
-        words = line.split(" ")
-        for j in range(5, len(words)):
-            yield "\n".join(lines[:i] + [" ".join(words[:j] + words[j + 1 :])] + lines[i + 1 :]) + "\n", query
+    if at < len(lines):
+        yield "\n".join(lines[:at] + lines[at + 1 :]) + "\n", query
+
+
+def fewer_words(text, query, at):
+    """Without the at-th word behind a rule's filter."""
+    lines = text.splitlines()
+    places = [(i, j) for i, line in enumerate(lines) for j in range(5, len(line.split(" ")))]
+    for i, j in places[at : at + 1]:
+        words = lines[i].split(" ")
+        yield "\n".join(lines[:i] + [" ".join(words[:j] + words[j + 1 :])] + lines[i + 1 :]) + "\n", query

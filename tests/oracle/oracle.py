@@ -72,7 +72,7 @@ def valid_filter(text):
 
 def split_share(text):
     """(is shared, filter to authorise); the filter is None if the text begins like a shared subscription and is none."""
-    if text != "$share" and not text.startswith("$share/"):
+    if not text.startswith("$share/"):  # a bare `$share` is a filter like any other
         return False, text
     parts = text.split("/", 2)
     if len(parts) < 3 or not parts[1] or set("+#") & set(parts[1]) or not valid_filter(parts[2]):
@@ -236,7 +236,11 @@ class Universe:
 
     known = []
 
+    LARGEST = 2_000_000
+
     def __init__(self, alphabet, depth):
+        if len(alphabet) ** depth > self.LARGEST:
+            raise OverflowError(f"{len(alphabet)} names in {depth} levels are too many topics to list")
         self.alphabet, self.depth = frozenset(alphabet), depth
         self.topics = [t for n in range(1, depth + 1) for t in itertools.product(sorted(alphabet), repeat=n) if t != ("",)]
         self.everything = (1 << len(self.topics)) - 1
@@ -289,6 +293,14 @@ def fresh_name(name, taken):
     while name in taken:
         name += "z"
     return name
+
+
+def representatives(sets):
+    """One of each class of names that no filter tells apart: every set holds all of a class or none of it."""
+    classes = {}
+    for name in sorted(set().union(*sets)):
+        classes.setdefault((name[:1] == "$", name == "", *(name in one for one in sets)), name)
+    return set(classes.values())
 
 
 # --- decisions ---
@@ -373,8 +385,8 @@ class Bound:
     @staticmethod
     def universe(rules, levels):
         filters = [bound for _, _, bound in rules if bound is not ALL_TOPICS] + [levels]
-        names = {name for f in filters for level in f if not isinstance(level, str) for name in level}
-        return Universe.covering(names, max(len(f) for f in filters) + 1)
+        sets = [level for f in filters for level in f if not isinstance(level, str)]
+        return Universe.covering(representatives(sets), max(len(f) for f in filters) + 1)
 
     def allowed_topics(self, universe, rules):
         """The set of topics whose highest-ranking rules are all allows (or that no rule touches, if the default allows)."""
