@@ -108,7 +108,7 @@ int guard_link_barrier(struct guard_link *link, struct guard_redis_fault *fault)
     while (!pong)
         if (guard_redis_read(link->push, &message, fault) != 0 || take_message(link, message, &pong, fault) != 0)
             return -1;
-    return 0;
+    return guard_link_drain(link, fault); /* what came right behind the answer is in our buffer: poll would not tell */
 }
 
 /* CLIENT TRACKINGINFO: ["flags", [flag …], "redirect", id, "prefixes", […]] */
