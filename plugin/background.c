@@ -1,5 +1,6 @@
 #include "plugin/background.h"
 
+#include "core/clock.h"
 #include "plugin/plugin.h"
 
 #include <pthread.h>
@@ -23,7 +24,8 @@ struct guard_background {
     bool stopping;
     void (*each_second)(void *context);
     void *each_second_context;
-    unsigned rewakes; /* of the thread itself */
+    int64_t second_due; /* these two are of the thread itself; monotonic ns */
+    unsigned rewakes;
 
     pthread_mutex_t message_lock;
     struct guard_message *messages, **last_message;
@@ -32,7 +34,8 @@ struct guard_background {
 };
 
 /* A wake-up that comes just before the broker begins to wait is lost, so it is repeated while messages lie there. */
-#define REWAKE_NS    5000000
+#define NS           INT64_C(1000000000)
+#define REWAKE_NS    (5 * NS / 1000)
 #define REWAKE_TIMES 40
 
 static void wake(int signal_number)
@@ -40,27 +43,35 @@ static void wake(int signal_number)
     (void)signal_number; /* that it interrupts epoll_wait is all */
 }
 
-static struct timespec in_future(long nanoseconds)
+static struct timespec at(int64_t monotonic_ns)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += nanoseconds / 1000000000;
-    until.tv_nsec += nanoseconds % 1000000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
+    return (struct timespec){.tv_sec = monotonic_ns / NS, .tv_nsec = monotonic_ns % NS};
 }
 
-static struct job *next_job(struct guard_background *background)
+/* Whether the broker has to be woken again, since messages lie there; not for ever: it may be busy. */
+static bool wants_rewake(struct guard_background *background)
 {
-    bool rewake = guard_background_has_messages(background) && background->rewakes < REWAKE_TIMES;
-    struct timespec until = in_future(rewake ? REWAKE_NS : 1000000000);
+    if (!guard_background_has_messages(background))
+        background->rewakes = 0;
+    return guard_background_has_messages(background) && background->rewakes < REWAKE_TIMES;
+}
+
+/* The next job, or NULL when something else is due. *rewake: the broker is to be woken. */
+static struct job *next_job(struct guard_background *background, bool *rewake)
+{
     pthread_mutex_lock(&background->job_lock);
+    int64_t until = background->second_due;
     int rc = 0;
-    while (!background->jobs && !background->stopping && rc == 0)
-        rc = pthread_cond_timedwait(&background->job_there, &background->job_lock, &until);
+    *rewake = false;
+    while (!background->jobs && !background->stopping && rc == 0) {
+        if (!*rewake && wants_rewake(background)) { /* messages may come while we wait */
+            int64_t soon = guard_clock_monotonic_ns() + REWAKE_NS;
+            *rewake = soon < until;
+            until = *rewake ? soon : until;
+        }
+        struct timespec time = at(until);
+        rc = pthread_cond_timedwait(&background->job_there, &background->job_lock, &time);
+    }
     struct job *job = background->jobs;
     if (job) {
         background->jobs = job->next;
@@ -79,23 +90,36 @@ static bool is_stopping(struct guard_background *background)
     return stopping;
 }
 
+static void do_each_second(struct guard_background *background)
+{
+    int64_t now = guard_clock_monotonic_ns();
+    if (now < background->second_due)
+        return;
+    background->second_due = now + NS;
+    pthread_mutex_lock(&background->job_lock);
+    void (*job)(void *context) = background->each_second;
+    void *context = background->each_second_context;
+    pthread_mutex_unlock(&background->job_lock);
+    if (job)
+        job(context);
+}
+
 static void *work(void *argument)
 {
     struct guard_background *background = argument;
     for (;;) {
-        struct job *job = next_job(background);
+        bool rewake;
+        struct job *job = next_job(background, &rewake);
         if (job) {
             job->run(job->context);
             free(job);
         } else if (is_stopping(background)) {
             return NULL;
-        } else if (guard_background_has_messages(background) && background->rewakes++ < REWAKE_TIMES) {
+        } else if (rewake && wants_rewake(background)) {
+            background->rewakes++;
             guard_background_wake_broker(background);
-        } else {
-            background->rewakes = 0;
-            if (background->each_second)
-                background->each_second(background->each_second_context);
         }
+        do_each_second(background);
     }
 }
 
@@ -225,7 +249,9 @@ void guard_background_post(struct guard_background *background, struct guard_mes
     atomic_store_explicit(&background->has_messages, true, memory_order_release);
     pthread_mutex_unlock(&background->message_lock);
     guard_background_wake_broker(background);
-    pthread_cond_signal(&background->job_there); /* so that the thread sees that it may have to wake again */
+    pthread_mutex_lock(&background->job_lock); /* the thread is to see that it may have to wake again */
+    pthread_cond_signal(&background->job_there);
+    pthread_mutex_unlock(&background->job_lock);
 }
 
 bool guard_background_has_messages(const struct guard_background *background)

@@ -33,7 +33,7 @@ void guard_background_stop(struct guard_background **background);
  */
 bool guard_background_run(struct guard_background *background, void (*job)(void *context), void *context);
 
-/* The job of that kind that runs about once a second while nothing else is to do (watching files); before any run. */
+/* The job that runs about once a second, between the others (watching files). */
 void guard_background_each_second(struct guard_background *background, void (*job)(void *context), void *context);
 
 /* Hands a message to the broker thread and wakes it. Any thread; owns message from here on. */
