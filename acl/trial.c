@@ -122,8 +122,11 @@ int acl_trial_run(const struct acl_trial *trial, const struct acl_found *found, 
         return GUARD_ERR_NOMEM;
     *outcome = ask(trial, segment, found->rule->allow, failed);
     acl_segment_release(segment);
-    if (*outcome == ACL_TRIAL_NOTHING && found->rule->condition)
-        return try_without_conditions(trial, found, outcome, failed);
+    if (*outcome == ACL_TRIAL_NOTHING && found->rule->condition) {
+        int rc = try_without_conditions(trial, found, outcome, failed);
+        if (rc != GUARD_OK)
+            return rc;
+    }
     if (*outcome == ACL_TRIAL_NOTHING && found->rule->allow && found->rule->flags & ACL_RULE_TYPED)
         return try_unbindable(trial, found, outcome);
     return GUARD_OK;
