@@ -68,7 +68,7 @@ def test_an_independent_reader_comes_to_the_same_hashes_and_signatures(driver, k
             signature = base64.b64decode(facts["signature"])
             public.verify(signature, text.encode())
             previous = hashlib.sha256(text.encode() + signature).hexdigest()
-            assert facts["last_sequence"] - (last or 0) <= 1200
+            assert facts["last_sequence"] - (last or 0) <= 2500  # 1,000, and what came while the writer was away
             last, checkpoints = facts["last_sequence"], checkpoints + 1
     assert checkpoints >= 3
 
@@ -170,9 +170,13 @@ def test_tail_follows_across_rotation(driver):
                                 stdout=subprocess.PIPE, text=True)
     time.sleep(0.5)
     driver.run("--events", 3000, "--rate", 3000, "--rotate", 1 << 18)
-    time.sleep(1.0)
-    follower.terminate()
-    seen = [json.loads(line) for line in follower.communicate()[0].splitlines()]
+    seen = []
+    for line in follower.stdout:
+        seen.append(json.loads(line))
+        if len(seen) > 1 and seen[-2]["event"]["action"] == "audit-stop":
+            break
+    follower.kill()
+    follower.communicate()
     assert [event["event"]["sequence"] for event in seen] == list(range(1, len(seen) + 1))
     assert seen[-2]["event"]["action"] == "audit-stop", seen[-1]
     assert sum(event["event"]["action"] == "audit-rotate" for event in seen) >= 3
