@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import passwords
+from support.broker import UNDER
 from support.swarm import swarm
 from test_rules import EVERYONE
 
@@ -69,6 +70,6 @@ def test_crowd(make_broker, issuer):
     assert 0 <= by[("mqtt-publish", "success")] - counts["published"] <= slack, (by, counts)
     assert 0 <= by.get(("mqtt-publish", "failure"), 0) - counts["denied"] <= slack, (by, counts)
     assert by[("policy-reload", "success")] >= reloads / 2
-    if len(sizes) >= 12:
+    if len(sizes) >= 12 and not UNDER:  # a sanitizer keeps freed memory aside
         early, late = max(sizes[len(sizes) // 4:len(sizes) // 2]), max(sizes[-len(sizes) // 4:])
         assert late < early * 1.15 + 4096, f"memory grows: {early} -> {late} KiB ({sizes[::max(1, len(sizes) // 10)]})"

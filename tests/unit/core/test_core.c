@@ -24,9 +24,11 @@ static void base64url_is_strict(void **state)
         const char *text;
         const char *octets; /* NULL: refused */
     } cases[] = {
-        {"", ""},          {"Zg", "f"},       {"Zm8", "fo"},  {"Zm9v", "foo"}, {"Zm9vYg", "foob"}, {"Zm9vYmE", "fooba"},
-        {"Zg==", NULL},    {"Zh", NULL},      {"Z", NULL},    {"Zm9", NULL},   {"Zm 9v", NULL},    {"+/+/", NULL},
-        {"Zm9vY", NULL},   {"Zm9v\n", NULL},  {"-_-_", "\xfb\xff\xbf"},
+        {"", ""},        {"Zg", "f"},        {"Zm8", "fo"},
+        {"Zm9v", "foo"}, {"Zm9vYg", "foob"}, {"Zm9vYmE", "fooba"},
+        {"Zg==", NULL},  {"Zh", NULL},       {"Z", NULL},
+        {"Zm9", NULL},   {"Zm 9v", NULL},    {"+/+/", NULL},
+        {"Zm9vY", NULL}, {"Zm9v\n", NULL},   {"-_-_", "\xfb\xff\xbf"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsigned char out[32];
@@ -62,12 +64,42 @@ static void json_takes_only_json(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "{}", "[]", "null", " [1, 2.5e-3 ,-0, \"\\u00e9\\ud83d\\ude00\"] ", "{\"a\":{\"a\":[]},\"A\":1}", "\"\"", "1e308",
+        "{}",   "[]",    "null", " [1, 2.5e-3 ,-0, \"\\u00e9\\ud83d\\ude00\"] ", "{\"a\":{\"a\":[]},\"A\":1}",
+        "\"\"", "1e308",
     };
     static const char *const bad[] = {
-        "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", "-", ".5", "+1", "NaN", "'a'", "[1] x", "\"\\x\"", "\"\t\"",
-        "\"\\ud800\"", "\"\\udc00\"", "\"\\u0000\"", "\"\xff\"", "\"\xc0\x80\"", "{\"a\":1,\"a\":2}", "{\"b\":[{\"x\":1,\"x\":1}]}",
-        "{\"a\":1,\"\\u0061\":2}", "1e999", "[1e999]", "tru", "\xef\xbb\xbf{}", "[1 2]", "{\"a\" 1}", "]", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]",
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "01",
+        "1.",
+        "-",
+        ".5",
+        "+1",
+        "NaN",
+        "'a'",
+        "[1] x",
+        "\"\\x\"",
+        "\"\t\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\u0000\"",
+        "\"\xff\"",
+        "\"\xc0\x80\"",
+        "{\"a\":1,\"a\":2}",
+        "{\"b\":[{\"x\":1,\"x\":1}]}",
+        "{\"a\":1,\"\\u0061\":2}",
+        "1e999",
+        "[1e999]",
+        "tru",
+        "\xef\xbb\xbf{}",
+        "[1 2]",
+        "{\"a\" 1}",
+        "]",
+        "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]",
     };
     struct guard_json *json;
     struct guard_error err;
@@ -108,9 +140,15 @@ static void timestamps_round_trip(void **state)
         const char *text;
         int64_t seconds; /* -1: refused */
     } cases[] = {
-        {"1970-01-01T00:00:00Z", 0},          {"2026-09-01T12:34:56Z", 1788266096}, {"2000-02-29T23:59:59.5Z", 951868799},
-        {"2026-09-01T14:34:56+02:00", 1788266096}, {"2100-02-29T00:00:00Z", -1},    {"2026-13-01T00:00:00Z", -1},
-        {"2026-09-01", -1},                   {"2026-09-01T12:34:56", -1},          {"9999-12-31T23:59:59Z", 253402300799},
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-09-01T12:34:56Z", 1788266096},
+        {"2000-02-29T23:59:59.5Z", 951868799},
+        {"2026-09-01T14:34:56+02:00", 1788266096},
+        {"2100-02-29T00:00:00Z", -1},
+        {"2026-13-01T00:00:00Z", -1},
+        {"2026-09-01", -1},
+        {"2026-09-01T12:34:56", -1},
+        {"9999-12-31T23:59:59Z", 253402300799},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t seconds = -7;
@@ -119,20 +157,21 @@ static void timestamps_round_trip(void **state)
         if (rc == GUARD_OK)
             assert_true(seconds == cases[i].seconds);
     }
-    for (int64_t s = -62000000000; s < 253402300799; s += 86399999) {
+    /* what nanoseconds in 64 bits can say: the years 1678 to 2262 */
+    for (int64_t s = -9000000000; s < 9000000000; s += 8639999) {
         char text[GUARD_TIMESTAMP_SIZE];
         int64_t back;
-        guard_timestamp(s * 1000000000 / 1000000000 == s && s > -9000000000 && s < 9000000000 ? s * 1000000000 : 0, text);
+        guard_timestamp(s * 1000000000, text);
         assert_int_equal(guard_timestamp_parse(text, strlen(text), &back), GUARD_OK);
-        if (s > -9000000000 && s < 9000000000)
-            assert_true(back == s);
+        assert_true(back == s);
     }
 }
 
 static void utf8_refuses_what_rfc_3629_refuses(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "\x80", "\xe2\x82", "\xf8\x88\x80\x80\x80"};
+    static const char *const bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",    "\xe0\x80\x80",
+                                      "\x80",     "\xe2\x82",     "\xf8\x88\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(guard_utf8_valid(bad[i], strlen(bad[i])));
     assert_true(guard_utf8_valid("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10));
