@@ -234,7 +234,7 @@ def spelled_the_same(bound, requested, shared):
 class Universe:
     """All topics of 1..depth levels over an alphabet, each one bit of an integer; a set of topics is such an integer."""
 
-    known = []
+    known = {}
 
     LARGEST = 2_000_000
 
@@ -278,32 +278,37 @@ class Universe:
         return mask & ~self.levels_at_least[len(levels) + 1]
 
     @classmethod
-    def covering(cls, names, depth):
-        """A universe with all these names, the empty level, and two names (one with `$`) that are not among them."""
-        for universe in cls.known:
-            fresh = universe.alphabet - names - {""}
-            if names <= universe.alphabet and depth <= universe.depth and {f[:1] == "$" for f in fresh} == {True, False}:
-                return universe
-        universe = cls(set(names) | {"", fresh_name("z", names), fresh_name("$z", names)}, depth)
-        cls.known.append(universe)
-        return universe
+    def having(cls, plain, dollar, depth):
+        """The universe of the empty level, so many names, so many that begin with `$`, and a further one of each kind."""
+        key = plain, dollar, depth
+        if key not in cls.known:
+            names = {"", *(f"{i}" for i in range(plain + 1)), *(f"${i}" for i in range(dollar + 1))}
+            cls.known[key] = cls(names, depth)
+        return cls.known[key]
 
 
-def fresh_name(name, taken):
-    while name in taken:
-        name += "z"
-    return name
+def renaming(sets):
+    """Names -> names of a universe, so that one universe serves many filters: n-th plain name, n-th name with `$`.
 
-
-def representatives(sets):
-    """One of each class of names that no filter tells apart: every set holds all of a class or none of it."""
-    classes = {}
+    Names that every set holds together or not at all get the same: no filter tells them apart."""
+    classes, names, count = {}, {}, {"": 0, "$": 0}
     for name in sorted(set().union(*sets)):
-        classes.setdefault((name[:1] == "$", name == "", *(name in one for one in sets)), name)
-    return set(classes.values())
+        kind = name[:1] if name[:1] == "$" else ""
+        look = (name == "", kind, *(name in one for one in sets))
+        if look not in classes:
+            classes[look] = name and f"{kind}{count[kind]}"
+            count[kind] += name != ""
+        names[name] = classes[look]
+    return names, count[""], count["$"]
 
 
 # --- decisions ---
+
+
+def rename(levels, names):
+    if levels is ALL_TOPICS:
+        return levels
+    return [level if isinstance(level, str) else {names[name] for name in level} for level in levels]
 
 
 class Bound:
@@ -322,7 +327,6 @@ class Bound:
                 bound = bind_rule(rule, subject)
                 if bound is not False:
                     self.rules.append(((priority, rule.priority), rule, bound))
-        self.tables = {}
 
     def applicable(self, request, shared=False):
         action = QUERY_ACTIONS[request.action]
@@ -365,9 +369,10 @@ class Bound:
             return Answer(False, coverage="none", allows=set(), denies=set(), valid=False)
         levels = [l if l in (PLUS, HASH) else {l} for l in wanted.split("/")]
         rules = self.applicable(request, shared)
-        universe = self.universe(rules, levels)
-        topics = universe.matching(levels)
-        allowed, masks = self.allowed_topics(universe, rules)
+        filters = [bound for _, _, bound in rules] + [levels]
+        universe, names = self.universe(filters)
+        *masks, topics = [universe.matching(rename(one, names)) for one in filters]
+        allowed = self.allowed_topics(universe, rules, masks)
         if not topics & ~allowed:
             coverage = "full"
         else:
@@ -383,28 +388,24 @@ class Bound:
         )
 
     @staticmethod
-    def universe(rules, levels):
-        filters = [bound for _, _, bound in rules if bound is not ALL_TOPICS] + [levels]
-        sets = [level for f in filters for level in f if not isinstance(level, str)]
-        return Universe.covering(representatives(sets), max(len(f) for f in filters) + 1)
+    def universe(filters):
+        """A universe in which these filters can be told apart, and the names they go by there."""
+        filters = [one for one in filters if one is not ALL_TOPICS]
+        names, plain, dollar = renaming([level for one in filters for level in one if not isinstance(level, str)])
+        return Universe.having(plain, dollar, max(len(one) for one in filters) + 1), names
 
-    def allowed_topics(self, universe, rules):
+    def allowed_topics(self, universe, rules, masks):
         """The set of topics whose highest-ranking rules are all allows (or that no rule touches, if the default allows)."""
-        key = (id(universe), tuple(id(rule) for _, rule, _ in rules))
-        if key not in self.tables:
-            masks = [universe.matching(bound) for _, _, bound in rules]
-            allowed = decided = 0
-            for top in sorted({rank for rank, _, _ in rules}, reverse=True):
-                here = [(rule.allow, mask) for (rank, rule, _), mask in zip(rules, masks) if rank == top]
-                denied = granted = 0
-                for allow, mask in here:
-                    if allow:
-                        granted |= mask
-                    else:
-                        denied |= mask
-                allowed |= granted & ~denied & ~decided
-                decided |= granted | denied
-            if SUBSCRIBE_PACKET in self.policy.default_allow:
-                allowed |= universe.everything & ~decided
-            self.tables[key] = allowed, masks
-        return self.tables[key]
+        allowed = decided = 0
+        for top in sorted({rank for rank, _, _ in rules}, reverse=True):
+            denied = granted = 0
+            for (rank, rule, _), mask in zip(rules, masks):
+                if rank == top and rule.allow:
+                    granted |= mask
+                elif rank == top:
+                    denied |= mask
+            allowed |= granted & ~denied & ~decided
+            decided |= granted | denied
+        if SUBSCRIBE_PACKET in self.policy.default_allow:
+            allowed |= universe.everything & ~decided
+        return allowed
