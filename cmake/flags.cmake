@@ -22,6 +22,9 @@ elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   # fortify needs optimisation, and hides bugs from the sanitizers
   target_compile_options(guard_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
+if(GUARD_FUZZ)
+  target_compile_options(guard_flags INTERFACE -fsanitize=fuzzer-no-link) # coverage of our own code, without libFuzzer's main
+endif()
 target_link_options(guard_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 
 # guard_library(NAME [third-party or guard libraries it may use])
