@@ -58,7 +58,7 @@ void audit_emit_record(struct audit_writer *writer, const struct record *record)
     if (record->kind == AUDIT_ACTION_AUDIT_GAP)
         writer->lost_total += ((const struct record_gap *)(const void *)record)->count;
     bool good = audit_encode_record(&writer->encoder, record, writer->lost_total, &out);
-    end(writer, &out, good, (enum audit_action)record->kind, record->sequence);
+    end(writer, &out, good, record_action(record), record->sequence);
 }
 
 void audit_emit_own(struct audit_writer *writer, struct audit_own *own)

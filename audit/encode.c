@@ -292,6 +292,9 @@ bool audit_encode_record(struct audit_encoder *encoder, const struct record *rec
     case AUDIT_ACTION_STORE_UP:
         audit_encode_store(&line, facts);
         break;
+    case AUDIT_RECORD_SINK_GAP:
+        audit_encode_sink_gap(&line, facts, lost_total);
+        break;
     case AUDIT_ACTION_AUDIT_GAP:
         audit_encode_gap(&line, (const struct record_gap *)(const void *)record, lost_total);
         break;

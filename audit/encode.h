@@ -119,6 +119,7 @@ void audit_encode_disconnect(struct audit_line *line, const struct record_facts 
 void audit_encode_policy(struct audit_line *line, const struct record_facts *record);
 void audit_encode_store(struct audit_line *line, const struct record_facts *record);
 void audit_encode_alert(struct audit_line *line, const struct record_facts *record);
+void audit_encode_sink_gap(struct audit_line *line, const struct record_facts *record, uint64_t lost_total);
 void audit_encode_gap(struct audit_line *line, const struct record_gap *record, uint64_t lost_total);
 
 /* A string of a record: its bytes (NULL = absent) and length. */

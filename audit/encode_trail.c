@@ -191,3 +191,22 @@ void audit_encode_gap(struct audit_line *line, const struct record_gap *record, 
                                   .end_ns = record->last_ns};
     audit_encode_own(line->encoder, &own, line->out);
 }
+
+/* A gap in a sink only: the lines are in the files, and no number is missing here. */
+void audit_encode_sink_gap(struct audit_line *line, const struct record_facts *record, uint64_t lost_total)
+{
+    uint64_t first = (uint64_t)record->number[SINK_GAP_FIRST], last = (uint64_t)record->number[SINK_GAP_LAST];
+    const struct audit_own own = {.action = AUDIT_ACTION_AUDIT_GAP,
+                                  .sequence = record->head.sequence,
+                                  .time_ns = record->head.time_ns,
+                                  .message =
+                                      "a sink has dropped lines that nobody had read; they are still in the files",
+                                  .reason = GUARD_REASON_SINK_TRIMMED,
+                                  .lost = last - first + 1,
+                                  .lost_total = lost_total,
+                                  .first_sequence = first,
+                                  .last_sequence = last,
+                                  .start_ns = record->head.time_ns,
+                                  .end_ns = record->head.time_ns};
+    audit_encode_own(line->encoder, &own, line->out);
+}

@@ -201,6 +201,9 @@ bool audit_settle(struct audit *audit);
 /* Wakes the writer if it sleeps. Any thread. */
 void audit_wake(struct audit *audit);
 
+/* Declares that a sink has dropped lines first to last, which nobody had read there; they are still in the files. */
+void audit_push_sink_gap(struct audit *audit, uint64_t first, uint64_t last);
+
 /* Hands a peer to the writer, which frees it behind its events. */
 void audit_peer_release(struct audit *audit, struct audit_peer *peer);
 

@@ -14,7 +14,7 @@ static void read_producers(const struct audit *audit, struct audit_metrics *out)
             out->events[i][j] = read_counter(&audit->count[i][j]) + read_counter(&audit->side.count[i][j]);
     for (size_t i = 0; i < AUDIT_LOSS_COUNT; i++) {
         out->lost[i] = read_counter(&audit->lost[i]) + read_counter(&audit->side.lost[i]);
-        lost += out->lost[i];
+        lost += i == AUDIT_LOSS_SINK_TRIMMED ? 0 : out->lost[i]; /* those are in the files */
     }
     uint64_t numbered = read_counter(&audit->numbered_lost);
     out->lost[AUDIT_LOSS_DISK_FULL] += read_counter(&audit->writer->lost_at_stop);

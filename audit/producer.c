@@ -278,13 +278,14 @@ static void commit_aside(struct audit *audit, struct record *record)
     struct audit_side *side = &audit->side;
     struct audit_side_record *node =
         (struct audit_side_record *)(void *)((char *)record - offsetof(struct audit_side_record, record));
-    bool event = record->kind < AUDIT_ACTION_COUNT, kept = true;
+    bool event = record_is_event(record), kept = true;
+    enum audit_action action = record_action(record);
     pthread_mutex_lock(&side->lock);
     if (event)
-        audit_bump(&side->count[record->kind][record->flags & AUDIT_FLAG_FAILED ? 1 : 0], 1);
+        audit_bump(&side->count[action][record->flags & AUDIT_FLAG_FAILED ? 1 : 0], 1);
     if (event && side->bytes + record->size > AUDIT_SIDE_BYTES) {
         enum audit_loss cause = cause_now(audit);
-        audit_ledger_add(&side->ledger, (enum audit_action)record->kind, record->time_ns, cause);
+        audit_ledger_add(&side->ledger, action, record->time_ns, cause);
         audit_bump(&side->lost[cause], 1);
         kept = false;
     } else {
@@ -354,4 +355,23 @@ void audit_set_policy(struct audit *audit, const char *ruleset, const char *vers
     audit->policy_version = version ? strdup(version) : NULL;
     audit->attention = true;
     audit_settle(audit);
+}
+
+void audit_push_sink_gap(struct audit *audit, uint64_t first, uint64_t last)
+{
+    struct audit_side_record *side =
+        calloc(1, offsetof(struct audit_side_record, record) + sizeof(struct record_facts));
+    if (!side)
+        return; /* it is looked for again in a second */
+    struct record_facts *facts = (struct record_facts *)(void *)&side->record;
+    facts->head.size = sizeof *facts;
+    facts->head.kind = AUDIT_RECORD_SINK_GAP;
+    facts->head.flags = AUDIT_FLAG_FAILED;
+    facts->head.time_ns = guard_clock_real_ns();
+    facts->number[SINK_GAP_FIRST] = (int64_t)first;
+    facts->number[SINK_GAP_LAST] = (int64_t)last;
+    commit_aside(audit, &side->record);
+    pthread_mutex_lock(&audit->side.lock);
+    audit_bump(&audit->side.lost[AUDIT_LOSS_SINK_TRIMMED], last - first + 1);
+    pthread_mutex_unlock(&audit->side.lock);
 }

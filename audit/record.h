@@ -7,6 +7,7 @@
 
 #include "audit/action.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,8 @@ struct audit_peer;
 /* Kinds: an enum audit_action for events, and these, which have no sequence number. */
 enum {
     AUDIT_RECORD_POLICY = 64, /* the policy in use, struct record_text: ruleset, version */
-    AUDIT_RECORD_RELEASE      /* free the chain of peers */
+    AUDIT_RECORD_RELEASE,     /* free the chain of peers */
+    AUDIT_RECORD_SINK_GAP     /* an event with a number all the same: audit-gap about lines that a sink has dropped */
 };
 
 enum {                     /* flags */
@@ -156,6 +158,18 @@ enum {
     ALERT_USER,
     ALERT_CLIENT
 };
+
+enum { SINK_GAP_FIRST = 0, SINK_GAP_LAST };
+
+/* Whether the record is an event, and which. */
+static inline bool record_is_event(const struct record *record)
+{
+    return record->kind < AUDIT_ACTION_COUNT || record->kind == AUDIT_RECORD_SINK_GAP;
+}
+static inline enum audit_action record_action(const struct record *record)
+{
+    return record->kind < AUDIT_ACTION_COUNT ? (enum audit_action)record->kind : AUDIT_ACTION_AUDIT_GAP;
+}
 
 #define AUDIT_ROLES_MAX 32
 

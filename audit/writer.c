@@ -208,7 +208,7 @@ static void discard(struct audit_writer *writer, const struct record *record)
 {
     if (record->kind == AUDIT_ACTION_AUDIT_GAP)
         merge(&writer->discarded, ((const struct record_gap *)(const void *)record));
-    add_discarded(writer, (enum audit_action)record->kind, record->sequence, record->time_ns);
+    add_discarded(writer, record_action(record), record->sequence, record->time_ns);
 }
 
 static void take_record(struct audit_writer *writer, const struct record *record)
