@@ -219,6 +219,13 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
                            const struct acl_subject *subject, const struct acl_request *request,
                            struct acl_decision *decision);
 
+/*
+ * For one message to many receivers: whether this subject may receive it by the very answer the context gave last,
+ * which was an allow that depends on nothing but roles and topic (compared octet by octet). False means: ask acl_check.
+ */
+bool acl_receives_again(const struct acl_context *context, const struct acl_policy *policy,
+                        const struct acl_subject *subject, const char *topic);
+
 /* ---- explaining ----------------------------------------------------------------------------------------------- */
 
 enum acl_standing {
