@@ -52,7 +52,7 @@ struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slo
     acl_strings_init(&b->strings, seed);
     b->roles = calloc(roles ? roles : 1, sizeof *b->roles);
     if (!b->roles || !acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, roles + rules) ||
-        !acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, rules) || !grow_index(b, rules)) {
+        !acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, rules) || !grow_index(b, rules * 2)) {
         acl_builder_free(&b);
         return NULL;
     }
@@ -60,7 +60,7 @@ struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slo
         init_node(&b->nodes[i]);
         b->nodes[i].kind = ACL_NODE_ROOT;
         b->nodes[i].parent = i;
-        b->nodes[i].hash = acl_path_hash((uint32_t)(seed >> 32), i);
+        b->nodes[i].hash = acl_root_hash(seed, i);
     }
     b->node_count = roles;
     return b;

@@ -80,7 +80,8 @@ struct acl_memo {
     struct acl_candidate candidates[ACL_CANDIDATES]; /* only those of higher rank than best */
 };
 
-#define ACL_PATTERNS      16  /* of each kind, see struct acl_patterns */
+#define ACL_PATTERNS      16  /* with variables, of each kind */
+#define ACL_TOPICS        64  /* patterns without */
 #define ACL_PATTERN_TEXT  192 /* longer topics are not learnt */
 #define ACL_PATTERN_TESTS 6
 
@@ -110,10 +111,11 @@ struct acl_pattern {
     struct acl_pattern_test test[ACL_PATTERN_TESTS];
 };
 
-/* Of one action; a place is given by four octets of the topic. */
+/* Of one action. The place of a pattern is given by octets of the topic. */
 struct acl_patterns {
-    struct acl_pattern by_tail[ACL_PATTERNS]; /* the last four are a piece's */
-    struct acl_pattern by_head[ACL_PATTERNS]; /* the first four */
+    struct acl_pattern by_tail[ACL_PATTERNS]; /* with variables, and at least four literal octets at the end */
+    struct acl_pattern by_head[ACL_PATTERNS]; /* with variables, the last of them at the end */
+    struct acl_pattern by_both[ACL_TOPICS];   /* without variables */
     const struct acl_pattern *latest;         /* learnt or of use last; NULL: none */
 };
 

@@ -76,6 +76,11 @@ static inline uint32_t acl_path_hash(uint32_t parent, uint32_t label)
     return (uint32_t)(((parent ^ (uint64_t)label) * ACL_HASH_FACTOR) >> 32);
 }
 
+static inline uint32_t acl_root_hash(uint64_t seed, uint32_t root)
+{
+    return acl_path_hash((uint32_t)(seed >> 32), root);
+}
+
 /* Where in a table a search for that path begins. */
 static inline uint32_t acl_table_start(const struct acl_segment *segment, uint32_t hash)
 {

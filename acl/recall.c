@@ -98,13 +98,17 @@ static bool add_tests(struct learning *l, const struct acl_candidate *candidate,
     return true;
 }
 
-/* Whether four octets stand behind the last variable, by which the pattern can be found. */
-static bool has_tail(const struct learning *l)
+/* Where acl_recall will look for it. */
+static struct acl_pattern *place_of(const struct learning *l, struct acl_patterns *patterns)
 {
+    const char *text = l->topic->text;
+    size_t length = l->topic->length;
     if (!l->pattern->variables)
-        return true;
+        return &patterns->by_both[acl_place_by_both(text, length)];
     const struct acl_level *last = &l->topic->levels[l->level[l->pattern->variables - 1]];
-    return l->topic->text + l->topic->length - (last->text + last->length) >= 4;
+    if (text + length - (last->text + last->length) >= 4)
+        return &patterns->by_tail[acl_place_by_four(text + length - 4)];
+    return &patterns->by_head[acl_place_by_four(text)];
 }
 
 /* The tests of the winner that are not told by the variables, and those of the rules that would outrank it. */
@@ -125,14 +129,14 @@ void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, 
 {
     struct acl_patterns *patterns = &walk->context->patterns[walk->action];
     const struct acl_topic *topic = &walk->context->topic;
-    if (topic->length > ACL_PATTERN_TEXT || topic->length < 4 || topic->count >= ACL_LEVELS || decision->flags)
+    if (topic->length > ACL_PATTERN_TEXT || topic->length < ACL_RECALL_LENGTH || topic->count >= ACL_LEVELS ||
+        decision->flags)
         return;
     const struct acl_candidate *winner = find_winner(walk, memo);
     struct acl_pattern head = {.decision = *decision};
     struct learning l = {.topic = topic, .pattern = &head};
     open_levels(&l, memo, winner);
-    l.pattern = has_tail(&l) ? &patterns->by_tail[acl_pattern_place(topic->text + topic->length - 4)]
-                             : &patterns->by_head[acl_pattern_place(topic->text)];
+    l.pattern = place_of(&l, patterns);
     *l.pattern = head; /* levels of tests point into its text, so it is written in its place */
     cut_pieces(&l);
     if (!write_tests(&l, memo, winner, walk->best.rank))

@@ -36,14 +36,23 @@ static inline bool acl_octets_equal(const char *a, const char *b, size_t length)
     return true;
 }
 
-static inline unsigned acl_pattern_place(const char *octets)
+/* Where a pattern is kept, by its first or last four octets, or by the first four and the last eight. */
+static inline unsigned acl_place_by_four(const char *octets)
 {
     uint32_t word;
     memcpy(&word, octets, 4);
     return (word * 0x9e3779b1U) >> 28;
 }
 
-_Static_assert(ACL_PATTERNS == 16, "acl_pattern_place gives four bits");
+static inline unsigned acl_place_by_both(const char *topic, size_t length)
+{
+    uint32_t head;
+    memcpy(&head, topic, 4);
+    return (unsigned)(((acl_load8(topic + length - 8) ^ head) * ACL_HASH_FACTOR) >> 58);
+}
+
+#define ACL_RECALL_LENGTH 8 /* shorter topics are not learnt */
+_Static_assert(ACL_PATTERNS == 16 && ACL_TOPICS == 64, "the places have four and six bits");
 
 /* Whether the next octets of the topic are a literal piece and then the subject's value; goes behind them. */
 static inline bool acl_take_variable(const struct acl_pattern *pattern, unsigned i, const struct acl_subject *subject,
@@ -84,14 +93,15 @@ static inline bool acl_pattern_holds(const struct acl_pattern *pattern, const st
 static inline const struct acl_pattern *acl_recall(const struct acl_patterns *patterns, const struct acl_policy *policy,
                                                    const struct acl_subject *subject, const char *topic, size_t length)
 {
-    if (length < 4)
+    if (length < ACL_RECALL_LENGTH)
         return NULL;
-    const struct acl_pattern *pattern = &patterns->by_tail[acl_pattern_place(topic + length - 4)];
-    for (int try = 0; try < 2; try++) {
+    const struct acl_pattern *pattern = &patterns->by_tail[acl_place_by_four(topic + length - 4)];
+    for (int try = 0; try < 3; try++) {
         if (pattern->fingerprint == subject->fingerprint && pattern->epoch == policy->epoch &&
             length >= pattern->fixed && acl_pattern_fits(pattern, subject, topic, length))
             return acl_pattern_holds(pattern, subject) ? pattern : NULL;
-        pattern = &patterns->by_head[acl_pattern_place(topic)];
+        pattern = try == 0 ? &patterns->by_both[acl_place_by_both(topic, length)]
+                           : &patterns->by_head[acl_place_by_four(topic)];
     }
     return NULL;
 }

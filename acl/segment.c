@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define POOL_SLACK 8 /* so that eight octets may be loaded at any label */
 
@@ -13,21 +14,11 @@ static uint32_t table_size(uint32_t nodes)
     return nodes < 4096 ? nodes * 2 + 1 : nodes / 2 * 3;
 }
 
-static void place_nodes(const struct acl_builder *b, struct acl_segment *s, uint32_t *map)
+/* All of this is done where the nodes are, in the order they came: children are near their parents there. */
+static void mark_denies(struct acl_builder *b)
 {
-    memcpy(s->nodes, b->nodes, s->root_count * sizeof *s->nodes);
-    for (uint32_t i = 0; i < s->root_count; i++)
-        map[i] = i;
-    for (uint32_t i = s->root_count; i < b->node_count; i++) {
-        uint32_t at = acl_table_start(s, b->nodes[i].hash);
-        while (s->nodes[at].kind != ACL_NODE_EMPTY)
-            at = acl_table_next(s, at);
-        s->nodes[at] = b->nodes[i];
-        s->nodes[at].parent = map[b->nodes[i].parent];
-        map[i] = at;
-    }
-    for (uint32_t i = b->node_count; i-- > s->root_count;)
-        s->nodes[s->nodes[map[i]].parent].flags |= s->nodes[map[i]].flags & ACL_DENY_BELOW;
+    for (uint32_t i = b->node_count; i-- > b->role_limit;)
+        b->nodes[b->nodes[i].parent].flags |= b->nodes[i].flags & ACL_DENY_BELOW;
 }
 
 enum sort { SORT_PLAIN, SORT_DENY, SORT_TYPED, SORT_PLUS, SORTS };
@@ -41,23 +32,54 @@ static enum sort sort_of(const struct acl_node *node)
     return node->flags & ACL_DENY_BELOW ? SORT_DENY : SORT_PLAIN;
 }
 
+static void chain_to_parent(struct acl_builder *b, uint32_t index)
+{
+    struct acl_node *node = &b->nodes[index], *parent = &b->nodes[node->parent];
+    bool literal = node->kind == ACL_NODE_LITERAL;
+    parent->flags &= (uint8_t)~ACL_ONE_CHILD;
+    if (literal && !parent->first_child)
+        parent->flags |= ACL_ONE_CHILD;
+    parent->flags |= literal ? ACL_HAS_LITERAL : ACL_HAS_SPECIAL;
+    node->next_sibling = parent->first_child;
+    parent->first_child = index;
+}
+
 /* Children in the order plus, placeholders, literals with denies below, other literals; within each as they came. */
-static void chain_children(const struct acl_builder *b, struct acl_segment *s, const uint32_t *map)
+static void chain_children(struct acl_builder *b)
 {
     for (int sort = 0; sort < SORTS; sort++)
-        for (uint32_t i = b->node_count; i-- > s->root_count;) {
-            struct acl_node *node = &s->nodes[map[i]];
-            if (sort_of(node) != (enum sort)sort)
-                continue;
-            struct acl_node *parent = &s->nodes[node->parent];
-            node->next_sibling = parent->first_child;
-            parent->first_child = map[i];
-            parent->flags |= node->kind == ACL_NODE_LITERAL ? ACL_HAS_LITERAL : ACL_HAS_SPECIAL;
-        }
+        for (uint32_t i = b->node_count; i-- > b->role_limit;)
+            if (sort_of(&b->nodes[i]) == (enum sort)sort)
+                chain_to_parent(b, i);
+}
+
+/* Gives every node its place in the table, where a search for its path finds it. False when out of memory. */
+static bool choose_places(const struct acl_builder *b, const struct acl_segment *s, uint32_t *map)
+{
+    uint64_t *taken = calloc(((size_t)s->root_count + s->table_size) / 64 + 1, sizeof *taken);
+    if (!taken)
+        return false;
+    for (uint32_t i = 0; i < s->root_count; i++)
+        map[i] = i;
+    for (uint32_t i = s->root_count; i < b->node_count; i++) {
+        uint32_t at = acl_table_start(s, b->nodes[i].hash);
+        while (taken[at / 64] >> at % 64 & 1)
+            at = acl_table_next(s, at);
+        taken[at / 64] |= (uint64_t)1 << at % 64;
+        map[i] = at;
+    }
+    free(taken);
+    return true;
+}
+
+static void place_nodes(const struct acl_builder *b, struct acl_segment *s, const uint32_t *map)
+{
     for (uint32_t i = 0; i < b->node_count; i++) {
         struct acl_node *node = &s->nodes[map[i]];
-        if (node->flags & ACL_HAS_LITERAL && !s->nodes[node->first_child].next_sibling)
-            node->flags |= ACL_ONE_CHILD;
+        *node = b->nodes[i];
+        node->parent = map[node->parent];
+        node->first_child = node->first_child ? map[node->first_child] : 0;
+        node->next_sibling = node->next_sibling ? map[node->next_sibling] : 0;
     }
 }
 
@@ -84,6 +106,22 @@ static void take_arrays(struct acl_builder *b, struct acl_segment *s)
     s->pool_size = b->strings.pool_used;
 }
 
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
+
+/* Zeroed room for nodes. A large table is put on large pages where the system has them: a look-up then misses no TLB.
+ */
+static struct acl_node *allocate_nodes(size_t count)
+{
+    size_t size = count * sizeof(struct acl_node);
+    bool large = size >= 4 * HUGE_PAGE;
+    struct acl_node *nodes = aligned_alloc(large ? HUGE_PAGE : 64, size);
+    if (!nodes)
+        return NULL;
+    if (large)
+        madvise(nodes, size, MADV_HUGEPAGE); /* only advice: nothing is lost if it is not taken */
+    return memset(nodes, 0, size);
+}
+
 struct acl_segment *acl_builder_finish(struct acl_builder *b)
 {
     static const char slack[POOL_SLACK];
@@ -96,16 +134,18 @@ struct acl_segment *acl_builder_finish(struct acl_builder *b)
         s->seed = b->seed;
         s->root_count = b->role_limit;
         s->table_size = table_size(b->node_count - b->role_limit);
-        s->nodes = aligned_alloc(64, ((size_t)s->root_count + s->table_size) * sizeof *s->nodes);
+        s->nodes = allocate_nodes((size_t)s->root_count + s->table_size);
     }
-    if (!s || !map || !s->nodes) {
+    if (!s || !map || !s->nodes || !choose_places(b, s, map)) {
+        if (s)
+            free(s->nodes);
         free(s);
         free(map);
         return NULL;
     }
-    memset(s->nodes, 0, ((size_t)s->root_count + s->table_size) * sizeof *s->nodes);
+    mark_denies(b);
+    chain_children(b);
     place_nodes(b, s, map);
-    chain_children(b, s, map);
     for (uint32_t i = 0; i < b->rule_count; i++)
         b->rules[i].node = map[b->rules[i].node];
     take_arrays(b, s);

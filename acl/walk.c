@@ -128,10 +128,31 @@ static void push_special(struct acl_walk *walk, const struct acl_segment *segmen
     }
 }
 
+#define FETCH_NODES 16384 /* a table of that many nodes (1 MiB) does not stay in the cache */
+
+/*
+ * Asks for the lines of the nodes that spell the topic literally, all at once: a node's place is told by the hash of
+ * its path, so that the walk need not wait for one after the other.
+ */
+static void fetch_path(const struct acl_segment *segment, uint32_t root, struct acl_topic *topic)
+{
+    uint32_t hash = acl_root_hash(segment->seed, root);
+    __builtin_prefetch(&segment->nodes[root]);
+    for (uint32_t i = 0; i < topic->count && i < 8; i++) {
+        struct acl_level *level = &topic->levels[i];
+        if (!level->hash)
+            level->hash = acl_label_hash(segment->seed, level->head, level->text, level->length);
+        hash = acl_path_hash(hash, level->hash);
+        __builtin_prefetch(&segment->nodes[acl_table_start(segment, hash)]);
+    }
+}
+
 static void walk_role(struct acl_walk *walk, const struct acl_role_entry *entry)
 {
     const struct acl_segment *segment = entry->segment;
     struct acl_topic *topic = &walk->context->topic;
+    if (segment->table_size > FETCH_NODES)
+        fetch_path(segment, entry->root, topic);
     const struct acl_node *node = &segment->nodes[entry->root];
     struct acl_branch at = {entry->root, 0, false};
     unsigned top = 0;

@@ -112,9 +112,12 @@ static void compare(struct acl_context *context, const struct acl_policy *policy
         request.topic_length = strlen(topic);
     acl_check(context, policy, subject, &request, &a);
     acl_check(fresh, other, other_subject, &request, &b);
+    struct acl_rule_info p, q;
     acl_rule_name(policy, subject, a.rule, x, sizeof x);
     acl_rule_name(other, other_subject, b.rule, y, sizeof y);
-    bool same_rule = strcmp(x, y) == 0 || policy != other; /* of rules alike any may be named */
+    acl_rule_describe(policy, subject, a.rule, &p);
+    acl_rule_describe(other, other_subject, b.rule, &q);
+    bool same_rule = p.allow == q.allow && p.priority == q.priority; /* of rules of one rank any may be named */
     if (a.verdict != b.verdict || a.reason != b.reason || a.coverage != b.coverage || a.flags != b.flags || !same_rule)
         fail_msg("%sclient %s, action %d, %s: %s by %s, but %s by %s", source, client, request.action, topic,
                  a.verdict == ACL_ALLOW ? "allow" : guard_reason_name(a.reason), x,
