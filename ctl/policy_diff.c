@@ -92,11 +92,14 @@ static void print_one(const struct ctl_difference *d, bool colour, struct guard_
     const struct guard_policy_line *line = d->after ? d->after : d->before;
     char sign = !d->before ? '+' : !d->after ? '-' : '~';
     const char *start = !colour ? "" : sign == '+' ? "\033[32m" : sign == '-' ? "\033[31m" : "\033[33m";
-    guard_buffer_printf(out, "%s  %c %s = ", start, sign, line->field);
-    if (sign == '~')
-        guard_buffer_printf(out, "%s  ->  %s", shown(d->before), shown(d->after));
-    else
-        guard_buffer_text(out, shown(line));
+    guard_buffer_printf(out, "%s  %c ", start, sign);
+    ctl_shown_text(out, line->field);
+    guard_buffer_text(out, " = ");
+    ctl_shown_text(out, shown(sign == '~' ? d->before : line));
+    if (sign == '~') {
+        guard_buffer_text(out, "  ->  ");
+        ctl_shown_text(out, shown(d->after));
+    }
     guard_buffer_printf(out, "%s\n", colour ? "\033[0m" : "");
 }
 
@@ -105,8 +108,11 @@ void ctl_diff_print(const struct ctl_diff *diff, bool colour, struct guard_buffe
     const struct guard_policy_line *previous = NULL;
     for (size_t i = 0; i < diff->count; i++) {
         const struct guard_policy_line *line = diff->items[i].after ? diff->items[i].after : diff->items[i].before;
-        if (!previous || previous->section != line->section || strcmp(previous->name, line->name) != 0)
-            guard_buffer_printf(out, "[%s%s%s]\n", sections[line->section], line->name[0] ? " " : "", line->name);
+        if (!previous || previous->section != line->section || strcmp(previous->name, line->name) != 0) {
+            guard_buffer_printf(out, "[%s%s", sections[line->section], line->name[0] ? " " : "");
+            ctl_shown_text(out, line->name);
+            guard_buffer_text(out, "]\n");
+        }
         print_one(&diff->items[i], colour, out);
         previous = line;
     }

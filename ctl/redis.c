@@ -1,6 +1,7 @@
 #include "ctl/redis.h"
 
 #include "core/file.h"
+#include "core/utf8.h"
 
 #include <inttypes.h>
 #include <pwd.h>
@@ -131,6 +132,21 @@ void ctl_redis_end(struct ctl_redis *redis)
 {
     guard_home_close(&redis->home);
     guard_buffer_free(&redis->held);
+}
+
+void ctl_shown_text(struct guard_buffer *out, const char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    if (!text)
+        guard_buffer_byte(out, '-');
+    for (size_t i = 0, width; i < length; i += width ? width : 1) {
+        width = guard_utf8_sequence(text + i, length - i);
+        uint32_t code = width ? guard_utf8_decode(text + i, width) : (unsigned char)text[i];
+        if (width && !guard_utf8_is_deceptive(code))
+            guard_buffer_append(out, text + i, width);
+        else
+            guard_buffer_printf(out, "\\u{%x}", code);
+    }
 }
 
 void ctl_json_text(struct guard_buffer *out, const char *text)

@@ -65,6 +65,12 @@ int ctl_redis_refuse_policy(struct ctl_redis *redis, const char *what, const str
 /* Prints a buffer and a line end, and frees it. CTL_OK, or CTL_USAGE if it cannot be written. */
 int ctl_redis_print(struct ctl_redis *redis, struct guard_buffer *out);
 
+/*
+ * Appends text for a terminal: what could play tricks there (controls, bidirectional overrides, broken UTF-8) as \u{…}.
+ * NULL gives "-".
+ */
+void ctl_shown_text(struct guard_buffer *out, const char *text);
+
 /* Appends a JSON string; NULL gives null. */
 void ctl_json_text(struct guard_buffer *out, const char *text);
 

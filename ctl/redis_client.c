@@ -40,6 +40,7 @@ static int client_begin(struct client *client, const struct ctl_command *command
                         const struct ctl_option *own)
 {
     struct guard_error err = {0};
+    struct guard_problems problems = {0};
     ctl_redis_init(&client->redis, command);
     int rc = ctl_redis_parse(&client->redis, argc, argv, own, 1, 1, &client->words);
     if (rc == CTL_OK)
@@ -49,7 +50,9 @@ static int client_begin(struct client *client, const struct ctl_command *command
     client->name = client->words.items[0];
     int read = guard_home_version(client->redis.home, &client->version, &err);
     if (read == GUARD_OK)
-        read = guard_home_read_one(client->redis.home, GUARD_KEY_CLIENT, client->name, &client->now, NULL, &err);
+        read = guard_home_read_one(client->redis.home, GUARD_KEY_CLIENT, client->name, &client->now, &problems, &err);
+    ctl_redis_problems(&problems); /* fields that no policy can hold: a write drops them */
+    guard_problems_free(&problems);
     return read == GUARD_OK ? CTL_OK : ctl_redis_fail(&client->redis, &err);
 }
 
@@ -217,7 +220,10 @@ static void show_record(const struct client *client, struct guard_buffer *out)
         const struct guard_policy_line *line = &client->now.lines[i];
         const char *value = strcmp(line->field, "password") == 0 ? "(a hash is set)" : line->value;
         if (!client->redis.json) {
-            guard_buffer_printf(out, "%-10s = %s\n", line->field, value);
+            ctl_shown_text(out, line->field);
+            guard_buffer_text(out, " = ");
+            ctl_shown_text(out, value);
+            guard_buffer_byte(out, '\n');
             continue;
         }
         guard_buffer_byte(out, ',');

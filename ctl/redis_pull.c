@@ -118,8 +118,13 @@ static int show_version(struct ctl_redis *redis, uint64_t version, bool first, s
     const char *time = guard_reply_text(reply, 0), *who = guard_reply_text(reply, 1),
                *action = guard_reply_text(reply, 2);
     if (!redis->json) {
-        guard_buffer_printf(out, "%8" PRIu64 "  %s  %-18s %s\n", version, time ? time : "?", action ? action : "?",
-                            who ? who : "?");
+        guard_buffer_printf(out, "%8" PRIu64 "  ", version);
+        ctl_shown_text(out, time);
+        guard_buffer_text(out, "  ");
+        ctl_shown_text(out, action);
+        guard_buffer_text(out, "  ");
+        ctl_shown_text(out, who);
+        guard_buffer_byte(out, '\n');
         return GUARD_OK;
     }
     guard_buffer_printf(out, "%s{\"version\":%" PRIu64 ",\"time\":", first ? "" : ",", version);
@@ -206,7 +211,8 @@ static void show_entry(const struct ctl_redis *redis, const struct guard_reply *
             guard_buffer_printf(out, ",\"%s\":", names[i]);
             ctl_json_text(out, value);
         } else {
-            guard_buffer_printf(out, "  %s", value ? value : "-");
+            guard_buffer_text(out, "  ");
+            ctl_shown_text(out, value);
         }
     }
     guard_buffer_byte(out, redis->json ? '}' : '\n');

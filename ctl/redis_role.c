@@ -28,6 +28,7 @@ static void role_end(struct role *role)
 static int role_begin(struct role *role, const struct ctl_command *command, int argc, char **argv, size_t words)
 {
     struct guard_error err = {0};
+    struct guard_problems problems = {0};
     ctl_redis_init(&role->redis, command);
     int rc = ctl_redis_parse(&role->redis, argc, argv, NULL, words, words, &role->words);
     if (rc == CTL_OK)
@@ -37,9 +38,11 @@ static int role_begin(struct role *role, const struct ctl_command *command, int 
     role->name = words ? role->words.items[0] : "";
     int read = guard_home_version(role->redis.home, &role->version, &err);
     if (read == GUARD_OK && words)
-        read = guard_home_read_one(role->redis.home, GUARD_KEY_ROLE, role->name, &role->now, NULL, &err);
+        read = guard_home_read_one(role->redis.home, GUARD_KEY_ROLE, role->name, &role->now, &problems, &err);
     else if (read == GUARD_OK)
-        read = guard_home_read(role->redis.home, GUARD_HOME_POLICY, &role->now, NULL, &err);
+        read = guard_home_read(role->redis.home, GUARD_HOME_POLICY, &role->now, &problems, &err);
+    ctl_redis_problems(&problems); /* fields that no policy can hold: a write drops them */
+    guard_problems_free(&problems);
     return read == GUARD_OK ? CTL_OK : ctl_redis_fail(&role->redis, &err);
 }
 
@@ -183,7 +186,9 @@ static void show_role(const struct role *role, struct guard_buffer *out)
             ctl_json_text(out, line->value);
         } else {
             guard_quoted_write(out, line->field, ";=");
-            guard_buffer_printf(out, " = %s\n", line->value);
+            guard_buffer_text(out, " = ");
+            ctl_shown_text(out, line->value);
+            guard_buffer_byte(out, '\n');
         }
     }
     if (role->redis.json)
@@ -227,7 +232,9 @@ static void list_roles(const struct role *role, struct guard_buffer *out)
             ctl_json_text(out, line->name);
             guard_buffer_printf(out, ",\"rules\":%zu}", next - i);
         } else {
-            guard_buffer_printf(out, "%6zu  %s\n", next - i, line->name);
+            guard_buffer_printf(out, "%6zu  ", next - i);
+            ctl_shown_text(out, line->name);
+            guard_buffer_byte(out, '\n');
         }
         listed++;
     }

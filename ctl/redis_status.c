@@ -54,16 +54,19 @@ static void show_broker(struct status *status, const struct guard_json *broker)
                             status->brokers ? "," : "", verdict, age < 0 ? 0 : age, whole ? whole : "null");
         free(whole);
     } else {
+        ctl_shown_text(out, string(broker, "broker"));
         guard_buffer_printf(out,
-                            "%-24s version %-8" PRId64 " %4" PRId64 " s old  %-18s %" PRId64 " roles, %" PRId64
+                            "  version %" PRId64 ", %" PRId64 " s old, %s: %" PRId64 " roles, %" PRId64
                             " rules, %" PRId64 " clients, %" PRId64 " revocations\n",
-                            string(broker, "broker"), number(broker, "policy_version"), age < 0 ? 0 : age, verdict,
-                            number(broker, "roles"), number(broker, "rules"), number(broker, "clients"),
-                            number(broker, "revocations"));
-        if (*string(broker, "text"))
-            guard_buffer_printf(out, "%-24s %s\n", "", string(broker, "text"));
+                            number(broker, "policy_version"), age < 0 ? 0 : age, verdict, number(broker, "roles"),
+                            number(broker, "rules"), number(broker, "clients"), number(broker, "revocations"));
+        if (*string(broker, "text")) {
+            guard_buffer_text(out, "    ");
+            ctl_shown_text(out, string(broker, "text"));
+            guard_buffer_byte(out, '\n');
+        }
         if (number(broker, "faulty_keys"))
-            guard_buffer_printf(out, "%-24s %" PRId64 " keys are not taken; the broker's log and audit name them\n", "",
+            guard_buffer_printf(out, "    %" PRId64 " keys are not taken; the broker's log and audit name them\n",
                                 number(broker, "faulty_keys"));
     }
     status->brokers++;

@@ -228,11 +228,21 @@ static int put_lines(struct item *item, const struct guard_policy_line *lines, s
     return rc;
 }
 
+/* Whether the last good version is in truth what stands in for a role that never was good. */
+static bool is_quarantine(const struct guard_shard_entry *entry)
+{
+    struct guard_policy_line line;
+    if (guard_content_section_kind(entry) != GUARD_KEY_ROLE || guard_content_section_count(entry) != 1)
+        return false;
+    guard_content_section_lines(entry, "", &line);
+    return strcmp(line.field, QUARANTINE_FIELD) == 0 && strcmp(line.value, QUARANTINE_RULE) == 0;
+}
+
 /* The section cannot be read: its last good version, or what opens nothing. */
 static int keep_good_section(struct item *item)
 {
     struct guard_shard_entry entry;
-    if (good_section(item, &entry)) {
+    if (good_section(item, &entry) && !is_quarantine(&entry)) {
         complain(item, "is not taken; its last good version stays in force");
         return set_section(item, entry.value, entry.value_length);
     }
@@ -276,12 +286,18 @@ static int take_section(struct item *item, const struct guard_reply *reply)
     return passes(item, count) ? put_lines(item, item->edit->lines, count) : keep_good_section(item);
 }
 
+/* Whether the last good record is in truth what stands in for one that never was good. */
+static bool is_stand_in(const struct guard_client_view *view)
+{
+    return view->disabled && !view->password && !view->role_count && !view->client_id_count && !view->attribute_count;
+}
+
 static int keep_good_client(struct item *item)
 {
     struct guard_client_view view;
     struct guard_content_edit *edit = item->edit;
     size_t length;
-    if (guard_clients_find(edit->good->clients, item->name, strlen(item->name), &view)) {
+    if (guard_clients_find(edit->good->clients, item->name, strlen(item->name), &view) && !is_stand_in(&view)) {
         complain(item, "is not taken; the client's last good record stays in force");
         const char *packed = guard_client_packed(&view, &length);
         return guard_clients_builder_put_packed(edit->clients, view.username, view.username_length, packed, length);

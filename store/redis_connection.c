@@ -295,7 +295,7 @@ static int log_in(struct guard_redis *redis, struct guard_redis_fault *fault)
         const struct guard_reply *reply;
         if (guard_redis_queue(redis, 3, argv, NULL, fault) != 0 || guard_redis_read(redis, &reply, fault) != 0)
             return -1;
-        if (reply->type == GUARD_REPLY_ERROR && strncmp(reply->text, "NOAUTH", 6) == 0)
+        if (reply->type == GUARD_REPLY_ERROR && strncmp(reply->text, "NOPERM", 6) != 0) /* a name is a courtesy */
             return guard_redis_server_fault(reply, fault);
     }
     return 0;
