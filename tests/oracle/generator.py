@@ -4,6 +4,7 @@ A policy uses one of a few vocabularies; names are short and the same names serv
 attribute values. Everything is drawn from the random.Random that is passed in, so a seed names a run.
 """
 import json
+import re
 
 VOCABULARIES = [
     ["a", "b"],
@@ -90,6 +91,8 @@ def random_conditions(rng):
                     "payload=json",
                     "exact",
                     "exact",
+                    "exact",
+                    "exact",
                     "from=" + ",".join(rng.sample(NETWORKS, rng.choice([1, 1, 2]))),
                     "until=2020-01-01T00:00:00Z",
                     "until=2040-01-01T00:00:00+02:00",
@@ -100,11 +103,10 @@ def random_conditions(rng):
     return "".join(" " + one for one in found)
 
 
-def random_rule(rng, names):
+def random_rule(rng, topic):
     actions = rng.choice([",", ",", ", "]).join(rng.sample(ACTIONS, rng.choice([1, 1, 1, 2])))
     if rng.random() < 0.1:
         actions = actions.upper()
-    topic = random_rule_filter(rng, names)
     if any(char in topic for char in ' "\\;') or not topic or rng.random() < 0.05:
         topic = json.dumps(topic, ensure_ascii=False)
     effect = "allow" if rng.random() < 0.65 else "deny"
@@ -116,14 +118,15 @@ def random_grants(rng, count):
 
 
 def random_policy(rng):
-    """(text of the policy file, its vocabulary)"""
-    names = rng.choice(VOCABULARIES)
+    """(text of the policy file, its vocabulary, the filters of its rules)"""
+    names, filters = rng.choice(VOCABULARIES), []
     lines = []
     for role in ROLES:
         if rng.random() < 0.9:
             lines.append(f"[role {role}]")
             for i in range(rng.choice([1, 2, 3, 4])):
-                lines.append(f"rule{i} = {random_rule(rng, names)}" + rng.choice(["", "", "   ; a comment"]))
+                filters.append(random_rule_filter(rng, names))
+                lines.append(f"rule{i} = {random_rule(rng, filters[-1])}" + rng.choice(["", "", "   ; a comment"]))
     for user in USERS[:3]:
         if rng.random() < 0.6:
             lines += [f"[client {user}]", f"roles = {random_grants(rng, rng.choice([1, 2]))}"]
@@ -142,7 +145,7 @@ def random_policy(rng):
     for action in ("publish", "receive", "subscribe-only"):
         if rng.random() < 0.15:
             lines.append(f"{action} = {rng.choice(['allow', 'deny'])}")
-    return "\n".join(lines) + "\n", names
+    return "\n".join(lines) + "\n", names, filters
 
 
 def random_value(rng, names):
@@ -186,32 +189,48 @@ def random_subject(rng, names):
     return subject
 
 
-def random_topic(rng, names):
-    if rng.random() < 0.01:
+def like_a_rule(rng, names, rule_filter):
+    """A filter as it would be spelled with a rule's placeholders bound, more or less."""
+    if rule_filter == "**":
+        return rng.choice(["**", "#", "+/#"])
+    text = rule_filter.replace("${$}", "$")
+    return re.sub(r"\$\{[^}]*\}", lambda _: rng.choice(names + ["a", "b", "a/b"]), text)
+
+
+def random_topic(rng, names, filters):
+    draw = rng.random()
+    if draw < 0.01:
         return rng.choice(["", "a/+", "#", "a#b"])
+    if draw < 0.2 and filters:
+        text = like_a_rule(rng, names, rng.choice(filters))
+        return re.sub(r"[+#]", lambda _: rng.choice(names + ["a", "x"]), text) or "a"
     return "/".join(rng.choice(names + ["a", "b", "x"]) for _ in range(rng.choice([1, 2, 2, 3, 3, 4]))) or "a"
 
 
-def random_filter(rng, names):
+def random_filter(rng, names, filters):
     if rng.random() < 0.02:
         return rng.choice(["", "a#", "#/a", "a/+b", "$share/g", "$share//a", "$share/g+/a", "$share/g/", "$share"])
-    levels = [
-        "+" if rng.random() < 0.25 else rng.choice(names + ["a", "b", "x"]) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 3]))
-    ]
-    if not levels or rng.random() < 0.4:
-        levels.append("#")
-    text = "/".join(levels) or "a"
+    if rng.random() < 0.3 and filters:
+        text = like_a_rule(rng, names, rng.choice(filters)) or "a"
+    else:
+        text = "/".join(random_filter_levels(rng, names)) or "a"
     return "$share/g/" + text if rng.random() < 0.15 else text
 
 
-def random_request(rng, names, subscribe):
+def random_filter_levels(rng, names):
+    depth = rng.choice([0, 1, 1, 2, 2, 3, 3])
+    levels = ["+" if rng.random() < 0.25 else rng.choice(names + ["a", "b", "x"]) for _ in range(depth)]
+    return levels + ["#"] if not levels or rng.random() < 0.4 else levels
+
+
+def random_request(rng, names, filters, subscribe):
     request = {}
     if subscribe:
         request["action"] = rng.choice(["subscribe", "subscribe-only"])
-        request["topic"] = random_filter(rng, names)
+        request["topic"] = random_filter(rng, names, filters)
     else:
         request["action"] = rng.choice(["publish", "receive"])
-        request["topic"] = random_topic(rng, names)
+        request["topic"] = random_topic(rng, names, filters)
     if rng.random() < 0.3:
         request["qos"] = rng.choice([0, 1, 2])
     if rng.random() < 0.2:

@@ -221,7 +221,7 @@ def spelled_the_same(bound, requested, shared):
     if shared:
         requested = split_share(requested)[1]
     if bound is ALL_TOPICS:
-        return requested == "**"
+        return False  # `**` is no MQTT filter, so no request is spelled like it
     levels = requested.split("/")
     if len(levels) != len(bound):
         return False

@@ -25,11 +25,11 @@ SUBJECTS, TOPICS, FILTERS = 12, 60, 10  # of a policy; of a subject
 FULL_POLICIES = 1400
 
 
-def queries_of(rng, names):
+def queries_of(rng, names, filters):
     queries = []
     for _ in range(SUBJECTS):
         subject = generator.random_subject(rng, names)
-        queries += [{**subject, **generator.random_request(rng, names, i >= TOPICS)} for i in range(TOPICS + FILTERS)]
+        queries += [{**subject, **generator.random_request(rng, names, filters, i >= TOPICS)} for i in range(TOPICS + FILTERS)]
     return queries
 
 
@@ -57,10 +57,10 @@ def report(folder, text, query, seed):
 
 
 def run_policy(rng, seed, folder, tally, show):
-    text, names = generator.random_policy(rng)
+    text, names, filters = generator.random_policy(rng)
     path = pathlib.Path(folder) / "policy.conf"
     path.write_text(text, encoding="utf-8")
-    queries = queries_of(rng, names)
+    queries = queries_of(rng, names, filters)
     answers = guardctl.batch(path, queries, generator.NOW)
     expected = compare.ask_all(rule_language.parse_policy(text), queries, generator.NOW)
     for query, right, answer in zip(queries, expected, answers):
