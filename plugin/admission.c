@@ -416,6 +416,13 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
     return session;
 }
 
+static bool certificate_banned(const struct guard_plugin *plugin, const struct guard_identity *identity)
+{
+    const struct guard_attribute *key = guard_identity_attribute(identity, "cert.spki.sha256");
+    return banned(plugin, GUARD_REVOKED_CERT, identity->certificate_sha256) ||
+           (key && key->count == 1 && banned(plugin, GUARD_REVOKED_CERT, key->values[0]));
+}
+
 enum guard_reason guard_still_good(const struct guard_plugin *plugin, const struct guard_session *session)
 {
     const struct guard_identity *identity = session->identity;
@@ -443,7 +450,7 @@ enum guard_reason guard_still_good(const struct guard_plugin *plugin, const stru
                                  identity->issued_at))
             return GUARD_REASON_TOKEN_REVOKED;
     }
-    if (identity->certificate_sha256[0] && banned(plugin, GUARD_REVOKED_CERT, identity->certificate_sha256))
+    if (identity->certificate_sha256[0] && certificate_banned(plugin, identity))
         return GUARD_REASON_TOKEN_REVOKED;
     return GUARD_REASON_NONE;
 }

@@ -151,17 +151,11 @@ static int compose_tokens(struct guard_plugin *plugin, struct guard_error *err)
 
 static int compose_certificates(struct guard_plugin *plugin, struct guard_error *err)
 {
-    char text[2048];
-    const struct guard_options *o = &plugin->options;
-    if (o->cert_issuer[0])
-        snprintf(text, sizeof text, "%s \"issuer=%s\"", o->cert_identity, o->cert_issuer);
-    else
-        snprintf(text, sizeof text, "%s", o->cert_identity);
     struct guard_error inner;
-    int rc = auth_certificate_config_parse(text, &plugin->certificates, &inner);
-    return rc == GUARD_OK
-               ? rc
-               : guard_fail(err, inner.code, "option cert_identity: column %u: %s", inner.column, inner.text);
+    int rc = auth_certificate_config_parse(plugin->options.cert_identity, &plugin->certificates, &inner);
+    if (rc == GUARD_OK)
+        return rc;
+    return guard_fail(err, inner.code, "option cert_identity: column %u: %s", inner.column, inner.text);
 }
 
 static void wake_broker(void *context)

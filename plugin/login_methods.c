@@ -46,6 +46,15 @@ static bool is_guess(enum guard_reason reason)
            reason == GUARD_REASON_JWT_BAD_SIGNATURE;
 }
 
+/* What this address has waiting in the queue of password checks is not worth a worker's time any more. */
+static void address_blocked(struct guard_plugin *plugin, const char *address)
+{
+    guard_log(&plugin->log, GUARD_LOG_WARNING, "address %s is blocked for a while after failed log-ins",
+              address ? address : "(unknown)");
+    if (plugin->workers)
+        auth_worker_drop_group(plugin->workers, auth_throttle_address_key(plugin->throttle, address));
+}
+
 void guard_login_outcome(struct guard_plugin *plugin, const struct guard_login *login, uint32_t cost_us)
 {
     struct auth_throttle_client who = throttle_client(login);
@@ -55,9 +64,8 @@ void guard_login_outcome(struct guard_plugin *plugin, const struct guard_login *
     if (login->reason == GUARD_REASON_NONE)
         auth_throttle_success(plugin->throttle, &who, now_ms);
     else if (is_guess(login->reason) &&
-             auth_throttle_failure(plugin->throttle, &who, cost_us, now_ms) != GUARD_REASON_NONE)
-        guard_log(&plugin->log, GUARD_LOG_WARNING, "address %s is blocked for a while after failed log-ins",
-                  login->address ? login->address : "(unknown)");
+             auth_throttle_failure(plugin->throttle, &who, cost_us, now_ms) == GUARD_REASON_IP_BLOCKED)
+        address_blocked(plugin, login->address);
 }
 
 static uint32_t microseconds_since(int64_t start_ns)
@@ -71,7 +79,9 @@ static enum guard_reason certificate_denied(void *context, const struct auth_cer
 {
     const struct guard_plugin *plugin = context;
     const struct guard_revocations *list = plugin->revocations;
-    if (guard_revocations_find(list, GUARD_REVOKED_CERT, query->sha256, strlen(query->sha256)))
+    /* the list names certificates or, so that a renewed one with the same key is met too, keys */
+    if (guard_revocations_find(list, GUARD_REVOKED_CERT, query->sha256, strlen(query->sha256)) ||
+        guard_revocations_find(list, GUARD_REVOKED_CERT, query->spki_sha256, strlen(query->spki_sha256)))
         return GUARD_REASON_CERT_REVOKED;
     return guard_revoked_before(list, query->username, strlen(query->username), query->not_before)
                ? GUARD_REASON_CERT_REVOKED
@@ -203,6 +213,8 @@ void guard_login_password(struct guard_plugin *plugin, struct guard_login *login
         return;
     }
     login->stored_hash = known ? record.password : NULL;
+    if (!may_try(plugin, login)) /* also before the cache: a guess must not be answered there either */
+        return;
     login->has_mac = login->stored_hash && auth_credential_mac(plugin->credentials, login->username, login->stored_hash,
                                                                login->password, login->password_length, &login->mac);
     if (login->has_mac &&
@@ -212,8 +224,6 @@ void guard_login_password(struct guard_plugin *plugin, struct guard_login *login
         guard_login_outcome(plugin, login, 0);
         return;
     }
-    if (!may_try(plugin, login))
-        return;
     const char *costs = login->stored_hash ? login->stored_hash : plugin->policy->decoy;
     if (plugin->workers && !login->here && costs && auth_password_cost(costs) == AUTH_PASSWORD_SLOW)
         login->by_worker = true;

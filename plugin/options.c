@@ -100,8 +100,6 @@ static const struct option_row table[] = {
 
     TEXT(cert_identity, "cn", "source", ON_RESTART,
          "what of the client certificate becomes the user name: cn, san.dns, san.uri, san.email … or SOURCE:PATTERN"),
-    TEXT(cert_issuer, "", "text", ON_RESTART,
-         "accept only client certificates of this issuer (RFC 2253 name or SHA-256)"),
 
     NUMBER(auth_workers, "2", 0, 64, ON_RESTART,
            "threads for slow password hashes (Mosquitto 2.1; 0 = on the broker's thread)"),
@@ -111,8 +109,8 @@ static const struct option_row table[] = {
            "verified credentials remembered as keyed hashes; 0 = none"),
     NUMBER(auth_cache_ttl, "3600", 1, 604800, ON_RESTART, "seconds that a verified credential is remembered"),
     SWITCH(auth_throttle, "yes", ON_RESTART, "slow down addresses that keep failing, before any hashing"),
-    NUMBER(auth_throttle_failures, "10", 1, 100000, ON_RESTART, "failed attempts a minute that one address may make"),
-    NUMBER(auth_throttle_block, "60", 1, 86400, ON_RESTART,
+    NUMBER(auth_throttle_failures, "30", 1, 100000, ON_RESTART, "failed attempts a minute that one address may make"),
+    NUMBER(auth_throttle_block, "600", 1, 86400, ON_RESTART,
            "seconds an address is blocked the first time; doubles up to a day"),
 
     TEXT(broker_id, "", "name", ON_RESTART, "this broker's name in audit events; the host name by default"),

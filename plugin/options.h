@@ -44,7 +44,6 @@ struct guard_options {
     char *jwt_enhanced_auth_method;
 
     char *cert_identity;
-    char *cert_issuer;
 
     int64_t auth_workers;
     int64_t auth_timeout;
