@@ -47,6 +47,14 @@ static bool digest(const struct guard_policy_text *text, char hex[GUARD_SHA256_H
     return ok;
 }
 
+void guard_policy_text_digest(const struct guard_policy_text *text, char *hex, size_t size)
+{
+    char whole[GUARD_SHA256_HEX] = "";
+    if (!text->count || !digest(text, whole))
+        whole[0] = '\0';
+    snprintf(hex, size, "%s", whole);
+}
+
 static struct guard_clients *build_clients(const struct guard_policy_text *text, struct guard_problems *problems)
 {
     struct guard_clients_builder *builder = guard_clients_builder_new(NULL);

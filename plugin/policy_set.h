@@ -35,6 +35,12 @@ struct guard_policy_set *guard_policy_set_compile(const struct guard_policy_text
 struct guard_policy_set *guard_policy_set_derive(const struct guard_policy_set *base, struct acl_policy *acl,
                                                  struct guard_clients *clients);
 
+/*
+ * The first size - 1 hex digits of SHA-256 over the lines as they were understood: comments and layout do not count. ""
+ * for no lines, or out of memory.
+ */
+void guard_policy_text_digest(const struct guard_policy_text *text, char *hex, size_t size);
+
 /* *set may be NULL. */
 void guard_policy_set_free(struct guard_policy_set **set);
 

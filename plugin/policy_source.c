@@ -82,8 +82,11 @@ static void tell_refused(struct guard_plugin *plugin, const struct guard_policy_
 {
     char text[800];
     guard_error_format(&change->error, text, sizeof text);
-    guard_log(&plugin->log, GUARD_LOG_ERROR, "policy not taken, version %s stays in use: %s", plugin->policy->version,
-              text);
+    if (change->partial)
+        guard_log(&plugin->log, GUARD_LOG_ERROR, "a part of the policy was not taken: %s", text);
+    else
+        guard_log(&plugin->log, GUARD_LOG_ERROR, "policy not taken, version %s stays in use: %s",
+                  plugin->policy->version, text);
     if (plugin->audit)
         audit_push_policy_reload(plugin->audit, &(struct audit_policy_reload){
                                                     .reason = change->reason,
@@ -121,8 +124,11 @@ void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *
 {
     if (change->reason != GUARD_REASON_NONE)
         tell_refused(plugin, change);
-    if (change->set)
+    if (change->set) {
         exchange_policy(plugin, change);
+        if (change->source == AUDIT_POLICY_REDIS)
+            guard_policy_store_taken(plugin);
+    }
     if (change->revocations) {
         struct guard_revocations *before = plugin->revocations;
         plugin->revocations = change->revocations;

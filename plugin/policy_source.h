@@ -26,6 +26,7 @@ struct guard_policy_change {
     char **users;                          /* user names whose records changed */
     size_t user_count;
     enum guard_reason reason; /* why there is no set although there should be; NONE */
+    bool partial;             /* with reason: only a part (a role, a record) was not taken */
     struct guard_error error;
     enum audit_policy_source source;
     enum audit_policy_trigger trigger;

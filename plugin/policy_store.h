@@ -27,6 +27,9 @@ struct guard_policy_set *guard_policy_store_combine(struct guard_plugin *plugin,
  */
 int guard_policy_store_start(struct guard_plugin *plugin, struct guard_error *err);
 
+/* Broker thread: a policy from the store is in use from now on; what was closed for want of one opens. */
+void guard_policy_store_taken(struct guard_plugin *plugin);
+
 /* Stops the store's thread, if it runs. */
 void guard_policy_store_stop(struct guard_plugin *plugin);
 

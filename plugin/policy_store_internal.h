@@ -1,0 +1,65 @@
+/* What the parts of the policy's Redis home share. Included by plugin/policy_{store,combine,state}.c only. */
+#ifndef GUARD_PLUGIN_POLICY_STORE_INTERNAL_H
+#define GUARD_PLUGIN_POLICY_STORE_INTERNAL_H
+
+#include "core/clients.h"
+#include "core/policy_text.h"
+#include "plugin/background.h"
+#include "plugin/plugin.h"
+#include "plugin/policy_set.h"
+#include "store/store.h"
+
+#include <pthread.h>
+
+/* A role's lines, or all of assign or default, as Redis delivered them last. */
+struct guard_kept_section {
+    enum guard_store_kind kind;
+    char *name;
+    struct guard_policy_text text;
+};
+
+struct guard_kept_policy {
+    struct guard_kept_section *sections;
+    size_t count, capacity;
+};
+
+struct guard_policy_store {
+    pthread_mutex_t lock;                /* a file reload and a change from Redis may meet */
+    struct guard_policy_text file;       /* the file's lines, in force */
+    char file_digest[13];                /* of them; "" = no file */
+    struct guard_kept_policy redis;      /* Redis' roles (only beside a file), assignments and defaults */
+    struct guard_clients *redis_clients; /* NULL = none yet */
+    struct guard_policy_set *latest;     /* what was compiled last: references of its own, never in use by the broker */
+    bool delivered;                      /* Redis, or the snapshot, has */
+    uint64_t version;                    /* guard:version of what is in force */
+    uint64_t edits;                      /* since that version */
+
+    struct guard_store *store; /* NULL = no redis_url */
+    bool starting;             /* inside guard_store_start */
+
+    /* broker thread: as told last */
+    struct guard_store_state state;
+    bool outage;                      /* store-down was told, store-up was not */
+    int64_t down_since_ns;            /* monotonic */
+    enum guard_reason policy_refused; /* why the policy of a store that answers is not taken; NONE */
+};
+
+/* ---- policy_combine.c: call with the lock ---- */
+
+/*
+ * Takes what the store delivered; the result goes to the broker thread. NULL when out of memory: then nothing changed.
+ */
+struct guard_policy_set *guard_policy_combine_update(struct guard_plugin *plugin,
+                                                     const struct guard_store_update *update);
+
+/* The same policy under another guard:version, or NULL. */
+struct guard_policy_set *guard_policy_combine_renamed(struct guard_plugin *plugin, uint64_t version);
+
+void guard_policy_combine_free(struct guard_policy_store *link);
+
+/* ---- policy_state.c ---- */
+
+/* Store thread: sends how the store stands to the broker thread, which logs, audits and closes or opens the broker. */
+void guard_policy_state_send(struct guard_plugin *plugin, const struct guard_store_state *state);
+
+#endif
