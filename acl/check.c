@@ -137,27 +137,43 @@ static inline enum acl_verdict recalled(struct acl_context *context, const struc
 {
     context->unrecalled = 0;
     *decision = pattern->decision;
-    return decision->verdict;
+    return pattern->decision.verdict;
+}
+
+/* A topic that no pattern with literal octets at its end answers: one without variables may, or one with the last of
+ * them there. */
+static __attribute__((noinline)) enum acl_verdict
+recall_or_walk(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
+               const struct acl_request *request, size_t length, struct acl_decision *decision)
+{
+    struct acl_patterns *patterns = &context->patterns[request->action];
+    if (length >= ACL_RECALL_LENGTH) {
+        struct acl_pattern *places[] = {&patterns->by_both[acl_place_by_both(request->topic, length)],
+                                        &patterns->by_head[acl_place_by_four(request->topic)]};
+        for (int i = 0; i < 2; i++)
+            if (acl_pattern_answers(places[i], policy, subject, request->topic, length)) {
+                patterns->latest = places[i];
+                return recalled(context, places[i], decision);
+            }
+    }
+    return walk_and_decide(context, policy, subject, request, length, decision);
 }
 
 static __attribute__((noinline)) enum acl_verdict
 measure_and_check(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
                   const struct acl_request *request, struct acl_decision *decision)
 {
-    /* a subject is one block: a client not heard of for a while is in no cache */
+    /* a subject is one block; a client not heard of for a while is in no cache */
     __builtin_prefetch((const char *)subject + 64);
     __builtin_prefetch((const char *)subject + 128);
     __builtin_prefetch((const char *)subject + 192);
     size_t length = request->topic_length ? request->topic_length : strlen(request->topic);
-    if (likely((unsigned)request->action < ACL_SUBSCRIBE)) {
-        struct acl_patterns *patterns = &context->patterns[request->action];
-        const struct acl_pattern *pattern = acl_recall(patterns, policy, subject, request->topic, length);
-        if (likely(pattern != NULL)) {
-            patterns->latest = pattern;
-            return recalled(context, pattern, decision);
-        }
-    }
-    return walk_and_decide(context, policy, subject, request, length, decision);
+    struct acl_patterns *patterns = &context->patterns[request->action];
+    const struct acl_pattern *pattern = acl_pattern_by_tail(patterns, request->topic, length);
+    if (unlikely(!acl_pattern_answers(pattern, policy, subject, request->topic, length)))
+        return recall_or_walk(context, policy, subject, request, length, decision);
+    patterns->latest = pattern;
+    return recalled(context, pattern, decision);
 }
 
 /* One message to many receivers: the pattern used last answers most of them. */
@@ -177,18 +193,13 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
 {
     if (unlikely(subject->generation != policy->generation))
         return refuse(decision, GUARD_REASON_INTERNAL_ERROR, ACL_STALE);
-    if (request->action == ACL_RECEIVE)
+    switch (request->action) {
+    case ACL_PUBLISH:
+        return measure_and_check(context, policy, subject, request, decision);
+    case ACL_RECEIVE:
         return check_receiver(context, policy, subject, request, decision);
-    if (unlikely((unsigned)request->action > ACL_SUBSCRIBE))
-        return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
-    return measure_and_check(context, policy, subject, request, decision);
-}
-
-bool acl_receives_again(const struct acl_context *context, const struct acl_policy *policy,
-                        const struct acl_subject *subject, const char *topic)
-{
-    const struct acl_pattern *latest = context->patterns[ACL_RECEIVE].latest;
-    return latest && latest->fingerprint == subject->fingerprint && latest->epoch == policy->epoch &&
-           subject->generation == policy->generation && !(latest->variables | latest->tests) &&
-           latest->decision.verdict == ACL_ALLOW && strcmp(latest->text, topic) == 0;
+    case ACL_SUBSCRIBE:
+        return walk_and_decide(context, policy, subject, request, 0, decision);
+    }
+    return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
 }

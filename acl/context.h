@@ -116,6 +116,7 @@ struct acl_patterns {
     struct acl_pattern by_tail[ACL_PATTERNS]; /* with variables, and at least four literal octets at the end */
     struct acl_pattern by_head[ACL_PATTERNS]; /* with variables, the last of them at the end */
     struct acl_pattern by_both[ACL_TOPICS];   /* without variables */
+    struct acl_pattern none;                  /* never written: answers nobody */
     const struct acl_pattern *latest;         /* learnt or of use last; NULL: none */
 };
 

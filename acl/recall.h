@@ -16,13 +16,9 @@
 static inline bool acl_octets_equal(const char *a, const char *b, size_t length)
 {
     uint32_t words[4];
-    if (length >= 8) {
-        size_t last = length - 8;
-        for (size_t at = 0; at < last; at += 8)
-            if (acl_load8(a + at) != acl_load8(b + at))
-                return false;
-        return acl_load8(a + last) == acl_load8(b + last);
-    }
+    if (length >= 8)
+        return acl_load8(a) == acl_load8(b) && acl_load8(a + length - 8) == acl_load8(b + length - 8) &&
+               (length <= 16 || memcmp(a + 8, b + 8, length - 16) == 0);
     if (length >= 4) {
         memcpy(&words[0], a, 4);
         memcpy(&words[1], b, 4);
@@ -83,27 +79,20 @@ static inline bool acl_pattern_fits(const struct acl_pattern *pattern, const str
     return left == 0 && acl_octets_equal(topic, piece, pattern->piece[variables]);
 }
 
-/* Whether a pattern that fits answers; else the topic is to be walked. */
-static inline bool acl_pattern_holds(const struct acl_pattern *pattern, const struct acl_subject *subject)
+/* Whether the pattern answers this subject's question; else the topic is to be walked. length >= ACL_RECALL_LENGTH. */
+static inline bool acl_pattern_answers(const struct acl_pattern *pattern, const struct acl_policy *policy,
+                                       const struct acl_subject *subject, const char *topic, size_t length)
 {
-    return !(pattern->tests | pattern->opens) || acl_recall_tests(pattern, subject);
+    return pattern->fingerprint == subject->fingerprint && pattern->epoch == policy->epoch &&
+           length >= pattern->fixed && acl_pattern_fits(pattern, subject, topic, length) &&
+           (!(pattern->tests | pattern->opens) || acl_recall_tests(pattern, subject));
 }
 
-/* The pattern that answers, or NULL. */
-static inline const struct acl_pattern *acl_recall(const struct acl_patterns *patterns, const struct acl_policy *policy,
-                                                   const struct acl_subject *subject, const char *topic, size_t length)
+/* The pattern with variables that a topic's end leads to; of a topic too short the one that never answers. */
+static inline const struct acl_pattern *acl_pattern_by_tail(const struct acl_patterns *patterns, const char *topic,
+                                                            size_t length)
 {
-    if (length < ACL_RECALL_LENGTH)
-        return NULL;
-    const struct acl_pattern *pattern = &patterns->by_tail[acl_place_by_four(topic + length - 4)];
-    for (int try = 0; try < 3; try++) {
-        if (pattern->fingerprint == subject->fingerprint && pattern->epoch == policy->epoch &&
-            length >= pattern->fixed && acl_pattern_fits(pattern, subject, topic, length))
-            return acl_pattern_holds(pattern, subject) ? pattern : NULL;
-        pattern = try == 0 ? &patterns->by_both[acl_place_by_both(topic, length)]
-                           : &patterns->by_head[acl_place_by_four(topic)];
-    }
-    return NULL;
+    return length >= ACL_RECALL_LENGTH ? &patterns->by_tail[acl_place_by_four(topic + length - 4)] : &patterns->none;
 }
 
 /* Whether the pattern used last answers again, for another receiver of the same message: its topic need not be
