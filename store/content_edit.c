@@ -85,6 +85,12 @@ static void complain(struct item *item, const char *text)
     guard_problems_add(&item->problems, GUARD_PROBLEM_ERROR, item->place, 0, 0, "%s", text);
 }
 
+/* What becomes of an item that was complained about: the complaint itself is the error. */
+static void conclude(struct item *item, const char *text)
+{
+    guard_problems_add(&item->problems, GUARD_PROBLEM_WARNING, item->place, 0, 0, "%s", text);
+}
+
 static uint64_t digest_of(const struct guard_problems *problems)
 {
     static const struct guard_siphash_key key = {0, 0}; /* only to tell one complaint from another */
@@ -243,14 +249,18 @@ static int keep_good_section(struct item *item)
 {
     struct guard_shard_entry entry;
     if (good_section(item, &entry) && !is_quarantine(&entry)) {
-        complain(item, "is not taken; its last good version stays in force");
+        conclude(item, "is not taken; its last good version stays in force");
         return set_section(item, entry.value, entry.value_length);
     }
     if (item->kind == GUARD_KEY_ROLE) {
-        complain(item, "is not taken; until it is mended, whoever holds this role is denied everything");
+        conclude(item, "is not taken; until it is mended, whoever holds this role is denied everything");
         return put_lines(item, &quarantine, 1);
     }
-    complain(item, "is not taken, and there is no version of it that was good: the policy cannot be used");
+    if (item->edit->good->sections) { /* a policy is in force, and it has none of these */
+        conclude(item, "is not taken; there is none in force, as before");
+        return set_section(item, NULL, 0);
+    }
+    conclude(item, "is not taken, and there is no version of it that was good: the policy cannot be used");
     item->edit->incomplete |= 1u << item->kind;
     return GUARD_OK;
 }
@@ -298,11 +308,11 @@ static int keep_good_client(struct item *item)
     struct guard_content_edit *edit = item->edit;
     size_t length;
     if (guard_clients_find(edit->good->clients, item->name, strlen(item->name), &view) && !is_stand_in(&view)) {
-        complain(item, "is not taken; the client's last good record stays in force");
+        conclude(item, "is not taken; the client's last good record stays in force");
         const char *packed = guard_client_packed(&view, &length);
         return guard_clients_builder_put_packed(edit->clients, view.username, view.username_length, packed, length);
     }
-    complain(item, "is not taken; until it is mended, the client is disabled");
+    conclude(item, "is not taken; until it is mended, the client is disabled");
     return guard_clients_builder_put_disabled(edit->clients, item->name);
 }
 
@@ -340,7 +350,7 @@ static int take_revocation(struct item *item, const struct guard_reply *reply)
     complain(item, err.text);
     if (kind != GUARD_REVOKED_BEFORE)
         return GUARD_OK;
-    complain(item, "until it is mended, every credential of this user is void");
+    conclude(item, "until it is mended, every credential of this user is void");
     return guard_revocations_builder_put(builder, kind, item->name, NEVER, NULL);
 }
 

@@ -216,6 +216,21 @@ static void assignments_that_never_were_good_stop_the_policy(void **state)
     assert_string_equal(rule(bench, GUARD_KEY_ASSIGN, "", "x"), "fine");
 }
 
+static void a_bad_first_assignment_stops_nothing_else(void **state)
+{
+    struct bench *bench = *state;
+    begin(bench, true);
+    take_hash(bench, "role:device", "r", "fine", NULL);
+    finish(bench);
+    begin(bench, false);
+    take_hash(bench, "assign", "x", "bad", NULL);
+    take_hash(bench, "role:other", "r", "fine", NULL);
+    finish(bench);
+    assert_int_equal(bench->good.incomplete, 0);
+    assert_string_equal(rule(bench, GUARD_KEY_ROLE, "other", "r"), "fine");
+    assert_null(rule(bench, GUARD_KEY_ASSIGN, "", "x"));
+}
+
 static void things_go_away(void **state)
 {
     struct bench *bench = *state;
@@ -296,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(role_that_never_was_good_denies_everything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_client_is_kept_or_disabled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(assignments_that_never_were_good_stop_the_policy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_first_assignment_stops_nothing_else, set_up, tear_down),
         cmocka_unit_test_setup_teardown(things_go_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_types_and_texts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(same_policy, set_up, tear_down),
