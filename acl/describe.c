@@ -18,7 +18,9 @@ static const struct acl_rule *winner(const struct acl_segment *segment, uint32_t
     int32_t code = segment->nodes[node].code[end][action];
     for (uint32_t next = segment->nodes[node].rules; next; next = segment->rules[next - 1].next) {
         const struct acl_rule *rule = &segment->rules[next - 1];
-        bool listed = rule->condition || (rule->flags & ACL_RULE_EXACT && action == ACL_SUBSCRIBE);
+        /* not in the codes: rules that are looked at one by one, and exact ones with wildcards, which match no topic */
+        bool exact = rule->flags & ACL_RULE_EXACT;
+        bool listed = rule->condition || (exact && (action == ACL_SUBSCRIBE || rule->flags & ACL_RULE_WILD));
         if (rule->end == end && rule->actions & ACL_ACTION_BIT(action) && !listed &&
             acl_code(rule->priority, rule->allow) == code)
             return rule;
