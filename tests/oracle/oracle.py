@@ -127,11 +127,10 @@ def bind_level(level, first, subject, allow):
     good = [v for v in values if usable(v, level, first)]
     unbindable = None if allow else [ANY]
     if level.kind == "any":
-        if allow:
-            good = good[:ANY_CAP]
-            return [{level.before + v + level.after for v in good}] if good else None
-        bindable = values and len(good) == len(values) and len(values) <= ANY_CAP
-        return [{level.before + v + level.after for v in good}] if bindable else unbindable
+        all_good = len(good) == len(values)
+        if not good or len(values) > ANY_CAP or not (allow or all_good):
+            return unbindable
+        return [{level.before + v + level.after for v in good}]
     if len(values) != 1 or len(good) != 1:
         return unbindable
     if level.kind == "path":

@@ -111,7 +111,10 @@ def test_lists_and_paths():
     assert publish(["allow publish **", "deny publish ${jwt.sites|any}/x"], "q/x", **sites("a", "b"))
     assert publish(["allow publish at/${jwt.sites|path}/x"], "at/a/b/x", **sites("a/b"))
     assert not publish(["allow publish at/${jwt.sites|path}/x"], "at/a/c/x", **sites("a/b"))
-    assert publish(["allow publish ${jwt.sites|any}"], "n63", **sites(*(f"n{i}" for i in range(64))))
+    for count, bound_at_all in ((64, True), (65, False)):
+        many = sites(*(f"n{i}" for i in range(count)))
+        assert publish(["allow publish ${jwt.sites|any}"], "n63", **many) is bound_at_all
+        assert publish(["allow publish **", "deny publish ${jwt.sites|any}"], "x", **many) is bound_at_all
 
 
 def test_conditions():
