@@ -36,11 +36,14 @@ static int add_rule(struct claim *claim, const char *text)
     char name[24];
     if (claim->count == CLAIM_RULES)
         return guard_fail(claim->err, GUARD_ERR_LIMIT, "the token's acl claim has more than %d rules", CLAIM_RULES);
-    if (acl_rule_parse(text, claim->parsed, &fault) != GUARD_OK)
+    int rc = acl_rule_parse(text, claim->parsed, &fault);
+    if (rc == GUARD_ERR_NOMEM)
+        return guard_fail(claim->err, GUARD_ERR_NOMEM, "out of memory");
+    if (rc != GUARD_OK)
         return refuse(claim, fault.text);
     snprintf(name, sizeof name, "acl.%u", claim->count + 1);
     struct acl_rule_origin origin = {name, "token", 0};
-    int rc = acl_builder_add(claim->builder, claim->parsed, &origin);
+    rc = acl_builder_add(claim->builder, claim->parsed, &origin);
     if (rc == GUARD_ERR_LIMIT)
         return refuse(claim, "too many different placeholders");
     if (rc != GUARD_OK)

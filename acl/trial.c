@@ -160,16 +160,42 @@ static unsigned takes(const struct acl_trial *trial, const struct acl_found *fou
     return node->kind == ACL_NODE_PATH ? value->count : 0;
 }
 
-static void say_level(const struct acl_found *found, const struct acl_node *node, unsigned depth, char *why,
-                      size_t size)
+#define SHOWN_MAX 40 /* octets of a level in a reason */
+
+static int shown(const struct acl_level *level)
 {
-    if (node->kind == ACL_NODE_LITERAL)
-        snprintf(why, size, "level %u is not \"%.*s\"", depth + 1, (int)node->length,
-                 acl_node_text(found->segment, node));
-    else if (node->kind == ACL_NODE_PLUS)
+    return level->length < SHOWN_MAX ? (int)level->length : SHOWN_MAX;
+}
+
+/* `level 2 is "x", not "y"`: what the question has there, and what the rule wants. */
+static void say_level(const struct acl_trial *trial, const struct acl_found *found, const struct acl_node *node,
+                      unsigned depth, char *why, size_t size)
+{
+    const struct acl_context *context = trial->context;
+    const struct acl_level *level =
+        trial->request->action == ACL_SUBSCRIBE ? &context->asked.levels[depth] : &context->topic.levels[depth];
+    if (node->kind == ACL_NODE_PLUS) {
         snprintf(why, size, "level %u begins with $, which a leading wildcard does not match", depth + 1);
+        return;
+    }
+    int begun = level->kind == ACL_TOKEN_LITERAL
+                    ? snprintf(why, size, "level %u is \"%.*s\", not ", depth + 1, shown(level), level->text)
+                    : snprintf(why, size, "level %u is +, not ", depth + 1);
+    why += begun;
+    size -= (size_t)begun;
+    if (node->kind == ACL_NODE_LITERAL) {
+        struct acl_level wanted = {.text = acl_node_text(found->segment, node), .length = node->length};
+        snprintf(why, size, "\"%.*s\"", shown(&wanted), wanted.text);
+        return;
+    }
+    const struct acl_value *value = &trial->subject->values[acl_node_slot(node)];
+    const char *name = found->slots->slots[acl_node_slot(node)].name;
+    if (node->kind == ACL_NODE_ONE && value->state == ACL_VALUE_BOUND)
+        snprintf(why, size, "${%s} (\"%.*s\")", name, shown(&value->level), value->level.text);
+    else if (node->kind == ACL_NODE_ANY && value->count)
+        snprintf(why, size, "any of the %u values of ${%s}", value->count, name);
     else
-        snprintf(why, size, "level %u is not ${%s}", depth + 1, found->slots->slots[acl_node_slot(node)].name);
+        snprintf(why, size, "${%s}", name);
 }
 
 unsigned acl_trial_nearness(const struct acl_trial *trial, const struct acl_found *found, char *why, size_t size)
@@ -186,7 +212,7 @@ unsigned acl_trial_nearness(const struct acl_trial *trial, const struct acl_foun
         if (at >= count)
             snprintf(why, size, "the %s has fewer levels", filter ? "filter" : "topic");
         else if (!taken)
-            say_level(found, nodes[i], at, why, size);
+            say_level(trial, found, nodes[i], at, why, size);
         if (!taken)
             return at;
         at += taken;
