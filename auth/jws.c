@@ -3,6 +3,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,6 +13,13 @@
 struct part {
     const char *text;
     size_t length;
+};
+
+struct auth_header_memo {
+    enum auth_algorithm algorithm;
+    char *kid; /* behind the text; NULL = none */
+    size_t length;
+    char text[]; /* base64url, as it stands in the token */
 };
 
 /* Exactly three parts, none empty. */
@@ -74,23 +82,72 @@ static enum guard_reason read_header(struct auth_jws *jws, const char *text, siz
     return (kid && !jws->kid) || !header_is_plain(jws->header) ? GUARD_REASON_JWT_MALFORMED : GUARD_REASON_NONE;
 }
 
-enum guard_reason auth_jws_parse(const char *token, size_t length, uint32_t allowed, struct auth_jws *jws)
+/* Finds algorithm and kid of a header that was read before. */
+static bool recall(const struct auth_header_memos *memos, struct part header, struct auth_jws *jws)
+{
+    for (size_t i = 0; memos && i < AUTH_HEADER_MEMOS; i++) {
+        const struct auth_header_memo *memo = atomic_load_explicit(&memos->slots[i], memory_order_acquire);
+        if (!memo)
+            return false;
+        if (memo->length == header.length && memcmp(memo->text, header.text, header.length) == 0) {
+            jws->algorithm = memo->algorithm;
+            jws->kid = memo->kid;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum guard_reason auth_jws_parse(const char *token, size_t length, uint32_t allowed,
+                                 const struct auth_header_memos *memos, struct auth_jws *jws)
 {
     struct part parts[3];
-    size_t header_length;
+    const unsigned char *header = NULL;
+    size_t header_length = 0;
     jws->header = NULL;
     jws->used = 0;
     if (length > AUTH_TOKEN_MAX_SIZE || !split(token, length, parts))
         return GUARD_REASON_JWT_MALFORMED;
-    const unsigned char *header = decode(jws, parts[0], &header_length);
-    const unsigned char *payload = header ? decode(jws, parts[1], &jws->payload_length) : NULL;
+    bool known = recall(memos, parts[0], jws);
+    if (!known && !(header = decode(jws, parts[0], &header_length)))
+        return GUARD_REASON_JWT_MALFORMED;
+    const unsigned char *payload = decode(jws, parts[1], &jws->payload_length);
     jws->signature = payload ? decode(jws, parts[2], &jws->signature_length) : NULL;
     if (!jws->signature)
         return GUARD_REASON_JWT_MALFORMED;
     jws->payload = (const char *)payload;
     jws->signing_input = token;
+    jws->header_length = parts[0].length;
     jws->signing_length = parts[0].length + 1 + parts[1].length;
-    return read_header(jws, (const char *)header, header_length, allowed);
+    return known ? GUARD_REASON_NONE : read_header(jws, (const char *)header, header_length, allowed);
+}
+
+void auth_jws_remember_header(struct auth_header_memos *memos, const struct auth_jws *jws)
+{
+    if (!jws->header) /* it came from there */
+        return;
+    size_t kid_size = jws->kid ? strlen(jws->kid) + 1 : 0;
+    for (size_t i = 0; i < AUTH_HEADER_MEMOS; i++) {
+        if (atomic_load_explicit(&memos->slots[i], memory_order_relaxed))
+            continue;
+        struct auth_header_memo *memo = malloc(sizeof *memo + jws->header_length + kid_size);
+        if (!memo)
+            return;
+        memo->algorithm = jws->algorithm;
+        memo->length = jws->header_length;
+        memo->kid = jws->kid ? memcpy(memo->text + memo->length, jws->kid, kid_size) : NULL;
+        memcpy(memo->text, jws->signing_input, memo->length);
+        struct auth_header_memo *empty = NULL;
+        if (!atomic_compare_exchange_strong(&memos->slots[i], &empty, memo))
+            free(memo); /* another thread was faster; the next token tries again */
+        return;
+    }
+}
+
+void auth_header_memos_free(struct auth_header_memos *memos)
+{
+    for (size_t i = 0; i < AUTH_HEADER_MEMOS; i++)
+        free(atomic_load(&memos->slots[i]));
 }
 
 void auth_jws_clear(struct auth_jws *jws)

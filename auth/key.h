@@ -64,12 +64,20 @@ size_t auth_key_signature_size(const struct auth_key *key, enum auth_algorithm a
 
 enum auth_signature { AUTH_SIGNATURE_GOOD = 0x600d, AUTH_SIGNATURE_BAD = 0, AUTH_SIGNATURE_ERROR = -1 };
 
+/* The token that the signed text is the beginning of, to be hashed in the same pass where the algorithm uses SHA-256.
+ */
+struct auth_whole {
+    size_t length; /* in octets, from the beginning of the signed text */
+    bool hashed;   /* out: whether sha256 was made; only with a good signature */
+    uint8_t sha256[32];
+};
+
 /*
  * Checks signature over text. An algorithm that is not among the key's, or another length than
  * auth_key_signature_size, is BAD before anything is computed. ERROR: out of memory or a fault inside OpenSSL; nothing
- * is known about the signature. Leaves OpenSSL's error queue empty.
+ * is known about the signature. whole may be NULL. Leaves OpenSSL's error queue empty.
  */
-enum auth_signature auth_key_verify(const struct auth_key *key, enum auth_algorithm algorithm, const char *text,
-                                    size_t length, const unsigned char *signature, size_t signature_length);
+enum auth_signature auth_key_verify(const struct auth_key *key, enum auth_algorithm algorithm, struct auth_octets text,
+                                    struct auth_octets signature, struct auth_whole *whole);
 
 #endif

@@ -12,7 +12,8 @@
 struct auth_prepared {
     EVP_MD *digest;      /* RSA and ECDSA */
     EVP_PKEY_CTX *key;   /* RSA and ECDSA: ready for EVP_PKEY_verify */
-    EVP_MD_CTX *message; /* EdDSA: the whole message is signed */
+    EVP_MD_CTX *message; /* RSA and ECDSA: hashes; EdDSA, which signs the message itself: verifies */
+    EVP_MD_CTX *copy;    /* RSA and ECDSA: the hash of the signed text, while message goes on */
     EVP_MAC_CTX *mac;    /* HMAC: holds the key */
 };
 
@@ -34,6 +35,7 @@ static void free_prepared(struct auth_prepared *p)
         return;
     EVP_PKEY_CTX_free(p->key);
     EVP_MD_CTX_free(p->message);
+    EVP_MD_CTX_free(p->copy);
     EVP_MAC_CTX_free(p->mac);
     EVP_MD_free(p->digest);
     free(p);
@@ -44,7 +46,10 @@ static bool prepare_key(struct auth_prepared *p, const struct auth_key *key, enu
 {
     p->digest = EVP_MD_fetch(NULL, digest_name(algorithm), NULL);
     p->key = p->digest ? EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL) : NULL;
-    if (!p->key || EVP_PKEY_verify_init(p->key) != 1 || EVP_PKEY_CTX_set_signature_md(p->key, p->digest) != 1)
+    p->message = EVP_MD_CTX_new();
+    p->copy = EVP_MD_CTX_new();
+    if (!p->key || !p->copy || !p->message || EVP_DigestInit_ex(p->message, p->digest, NULL) != 1 ||
+        EVP_PKEY_verify_init(p->key) != 1 || EVP_PKEY_CTX_set_signature_md(p->key, p->digest) != 1)
         return false;
     if (key->type != AUTH_KEY_RSA)
         return true;
@@ -180,8 +185,19 @@ static size_t der_signature(const unsigned char *raw, size_t size, const unsigne
     return at + r + s;
 }
 
+/* The hash of text. If the whole is to be hashed as well, p->message is left ready to go on behind text. */
+static bool hash_text(struct auth_prepared *p, struct auth_octets text, bool goes_on, unsigned char *hash,
+                      unsigned *length)
+{
+    if (EVP_DigestInit_ex(p->message, NULL, NULL) != 1 || EVP_DigestUpdate(p->message, text.data, text.length) != 1)
+        return false;
+    if (!goes_on)
+        return EVP_DigestFinal_ex(p->message, hash, length) == 1;
+    return EVP_MD_CTX_copy_ex(p->copy, p->message) == 1 && EVP_DigestFinal_ex(p->copy, hash, length) == 1;
+}
+
 static enum auth_signature verify_digest(const struct auth_key *key, struct auth_prepared *p, struct auth_octets text,
-                                         struct auth_octets signature)
+                                         struct auth_octets signature, struct auth_whole *whole)
 {
     unsigned char digest[EVP_MAX_MD_SIZE], der[DER_SIGNATURE_MAX];
     unsigned digest_length;
@@ -191,12 +207,16 @@ static enum auth_signature verify_digest(const struct auth_key *key, struct auth
         if (!signature.length)
             return AUTH_SIGNATURE_BAD;
     }
-    if (EVP_Digest(text.data, text.length, digest, &digest_length, p->digest, NULL) != 1)
+    if (!hash_text(p, text, whole != NULL, digest, &digest_length))
         return AUTH_SIGNATURE_ERROR;
     /* 0 and negative both mean "does not verify": OpenSSL returns either for a padding or an encoding it does not like
      */
-    return EVP_PKEY_verify(p->key, signature.data, signature.length, digest, digest_length) == 1 ? AUTH_SIGNATURE_GOOD
-                                                                                                 : AUTH_SIGNATURE_BAD;
+    if (EVP_PKEY_verify(p->key, signature.data, signature.length, digest, digest_length) != 1)
+        return AUTH_SIGNATURE_BAD;
+    if (whole)
+        whole->hashed = EVP_DigestUpdate(p->message, text.data + text.length, whole->length - text.length) == 1 &&
+                        EVP_DigestFinal_ex(p->message, whole->sha256, NULL) == 1;
+    return AUTH_SIGNATURE_GOOD;
 }
 
 static enum auth_signature verify_ed25519(const struct auth_key *key, struct auth_prepared *p, struct auth_octets text,
@@ -222,19 +242,22 @@ static enum auth_signature verify_mac(struct auth_prepared *p, struct auth_octet
     return good ? AUTH_SIGNATURE_GOOD : AUTH_SIGNATURE_BAD;
 }
 
-enum auth_signature auth_key_verify(const struct auth_key *key, enum auth_algorithm algorithm, const char *text,
-                                    size_t length, const unsigned char *signature, size_t signature_length)
+enum auth_signature auth_key_verify(const struct auth_key *key, enum auth_algorithm algorithm, struct auth_octets text,
+                                    struct auth_octets signature, struct auth_whole *whole)
 {
+    if (whole)
+        whole->hashed = false;
     if (!(key->algorithms & AUTH_ALGORITHM_BIT(algorithm)) ||
-        signature_length != auth_key_signature_size(key, algorithm))
+        signature.length != auth_key_signature_size(key, algorithm))
         return AUTH_SIGNATURE_BAD;
-    struct auth_octets input = {(const unsigned char *)text, length}, given = {signature, signature_length};
     enum auth_signature result = AUTH_SIGNATURE_ERROR;
     struct auth_prepared *p = take(key, algorithm);
+    if (auth_algorithm_hash_size(algorithm) != 32)
+        whole = NULL;
     if (p) {
-        result = key->type == AUTH_KEY_SECRET    ? verify_mac(p, input, given)
-                 : key->type == AUTH_KEY_ED25519 ? verify_ed25519(key, p, input, given)
-                                                 : verify_digest(key, p, input, given);
+        result = key->type == AUTH_KEY_SECRET    ? verify_mac(p, text, signature)
+                 : key->type == AUTH_KEY_ED25519 ? verify_ed25519(key, p, text, signature)
+                                                 : verify_digest(key, p, text, signature, whole);
         if (result == AUTH_SIGNATURE_ERROR)
             free_prepared(p);
         else

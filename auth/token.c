@@ -22,6 +22,7 @@ struct check {
     struct guard_json *claims;
     struct auth_claims registered;
     const char *username;
+    struct auth_whole whole; /* its hash goes to the audit */
     struct auth_jws jws;
 };
 
@@ -65,17 +66,18 @@ static enum guard_reason farther(enum guard_reason a, enum guard_reason b)
 }
 
 /* The key of one issuer, and the signature with it. */
-static enum guard_reason check_signature(const struct auth_jws *jws, const struct auth_issuer_state *state,
-                                         const struct auth_key **key)
+static enum guard_reason check_signature(struct check *check, const struct auth_issuer_state *state)
 {
+    const struct auth_jws *jws = &check->jws;
     bool known;
-    *key = auth_jwks_find(state->config.keys, jws->kid, jws->algorithm, &known);
-    if (!*key)
+    check->key = auth_jwks_find(state->config.keys, jws->kid, jws->algorithm, &known);
+    if (!check->key)
         return known ? GUARD_REASON_JWT_ALG_NOT_ALLOWED : GUARD_REASON_JWT_UNKNOWN_KEY;
     if (!(state->algorithms & AUTH_ALGORITHM_BIT(jws->algorithm)))
         return GUARD_REASON_JWT_ALG_NOT_ALLOWED;
-    switch (auth_key_verify(*key, jws->algorithm, jws->signing_input, jws->signing_length, jws->signature,
-                            jws->signature_length)) {
+    struct auth_octets text = {(const unsigned char *)jws->signing_input, jws->signing_length};
+    struct auth_octets signature = {jws->signature, jws->signature_length};
+    switch (auth_key_verify(check->key, jws->algorithm, text, signature, &check->whole)) {
     case AUTH_SIGNATURE_GOOD:
         return GUARD_REASON_NONE;
     case AUTH_SIGNATURE_BAD:
@@ -105,7 +107,7 @@ static enum guard_reason find_issuer(struct check *check)
     enum guard_reason farthest = GUARD_REASON_JWT_UNKNOWN_KEY;
     for (size_t i = 0; i < check->verifier->count; i++) {
         const struct auth_issuer_state *state = &check->verifier->issuers[i];
-        enum guard_reason reason = check_signature(&check->jws, state, &check->key);
+        enum guard_reason reason = check_signature(check, state);
         if (reason == GUARD_REASON_NONE) {
             check->issuer = &state->config;
             reason = read_claims(check);
@@ -149,36 +151,43 @@ static bool copy_text(char **to, const char *from)
     return !from || *to;
 }
 
-static enum guard_reason make_identity(const struct check *check, struct guard_identity **out)
+static bool hash_token(struct check *check)
+{
+    return check->whole.hashed || EVP_Digest(check->request->token, check->request->length, check->whole.sha256, NULL,
+                                             check->verifier->sha256, NULL) == 1;
+}
+
+static enum guard_reason make_identity(struct check *check, struct guard_identity **out)
 {
     const struct auth_claims *claims = &check->registered;
-    const struct auth_token_request *request = check->request;
-    unsigned char hash[EVP_MAX_MD_SIZE];
     struct guard_identity *identity = guard_identity_new_with_room(512 + 2 * check->jws.payload_length);
     *out = identity;
     if (!identity || !copy_text(&identity->username, check->username) ||
         !copy_text(&identity->subject, claims->subject) || !copy_text(&identity->issuer, claims->issuer) ||
         !copy_text(&identity->token_id, claims->token_id) || !copy_text(&identity->key_id, auth_key_id(check->key)) ||
-        EVP_Digest(request->token, request->length, hash, NULL, check->verifier->sha256, NULL) != 1)
+        !hash_token(check))
         return GUARD_REASON_INTERNAL_ERROR;
     identity->method = GUARD_AUTH_TOKEN;
     identity->expires_at = claims->expires_at;
     identity->not_after = claims->expires_at + check->issuer->leeway;
     identity->issued_at = claims->issued_at;
-    memcpy(identity->token_hash, hash, sizeof identity->token_hash);
+    memcpy(identity->token_hash, check->whole.sha256, sizeof identity->token_hash);
     identity->has_token_hash = true;
     return auth_identity_from_claims(check->issuer, check->claims, identity);
 }
 
 static enum guard_reason run(struct check *check, struct guard_identity **out)
 {
+    const struct auth_token_verifier *verifier = check->verifier;
     const struct auth_token_request *request = check->request;
     enum guard_reason reason =
-        auth_jws_parse(request->token, request->length, check->verifier->algorithms, &check->jws);
+        auth_jws_parse(request->token, request->length, verifier->algorithms, verifier->headers, &check->jws);
     if (reason == GUARD_REASON_NONE)
         reason = find_issuer(check);
-    if (reason == GUARD_REASON_NONE)
+    if (reason == GUARD_REASON_NONE) {
+        auth_jws_remember_header(verifier->headers, &check->jws);
         reason = auth_claims_check(check->claims, check->issuer, request->now, &check->registered);
+    }
     if (reason == GUARD_REASON_NONE)
         reason = check_identity(check);
     if (reason == GUARD_REASON_NONE)
@@ -195,6 +204,7 @@ enum guard_reason auth_token_verify(const struct auth_token_verifier *verifier,
     check.verifier = verifier;
     check.request = request;
     check.claims = NULL;
+    check.whole.length = request->length;
     check.registered = (struct auth_claims){0};
     *out = NULL;
     enum guard_reason reason = run(&check, out);

@@ -1,7 +1,7 @@
 #include "auth/token_verifier.h"
 
-#include "auth/token_bindings.h"
 #include "auth/jwks_private.h"
+#include "auth/token_bindings.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -102,7 +102,8 @@ int auth_token_verifier_new(const struct auth_issuer *issuers, size_t count, str
     atomic_init(&verifier->references, 1);
     verifier->count = count;
     verifier->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    bool complete = verifier->sha256 != NULL;
+    verifier->headers = calloc(1, sizeof *verifier->headers);
+    bool complete = verifier->sha256 && verifier->headers;
     for (size_t i = 0; i < count && complete; i++) {
         complete = copy_issuer(&verifier->issuers[i], &issuers[i]);
         verifier->algorithms |= verifier->issuers[i].algorithms;
@@ -147,5 +148,8 @@ void auth_token_verifier_unref(struct auth_token_verifier **verifier)
         auth_jwks_unref(&it->issuers[i].config.keys);
     }
     EVP_MD_free(it->sha256);
+    if (it->headers)
+        auth_header_memos_free(it->headers);
+    free(it->headers);
     free(it);
 }

@@ -2,6 +2,7 @@
 #ifndef GUARD_AUTH_TOKEN_VERIFIER_H
 #define GUARD_AUTH_TOKEN_VERIFIER_H
 
+#include "auth/jws.h"
 #include "auth/token.h"
 
 #include <stdatomic.h>
@@ -17,8 +18,9 @@ struct auth_issuer_state {
 
 struct auth_token_verifier {
     atomic_uint references;
-    struct evp_md_st *sha256; /* fetched once: each fetch costs as much as hashing a token */
-    uint32_t algorithms;      /* what any issuer allows */
+    struct evp_md_st *sha256;          /* fetched once: each fetch costs as much as hashing a token */
+    uint32_t algorithms;               /* what any issuer allows */
+    struct auth_header_memos *headers; /* filled while verifying; for tokens of any issuer */
     size_t count;
     struct auth_issuer_state issuers[];
 };

@@ -35,10 +35,15 @@ static void *take(struct guard_identity *identity, size_t size)
     return memory;
 }
 
+static bool in_arena(const struct guard_identity *identity, const void *memory)
+{
+    const char *octet = memory;
+    return octet >= identity->arena && octet < identity->arena + identity->room;
+}
+
 static void give_back(const struct guard_identity *identity, void *memory)
 {
-    char *octet = memory;
-    if (octet < identity->arena || octet >= identity->arena + identity->room)
+    if (!in_arena(identity, memory))
         free(memory);
 }
 
@@ -48,12 +53,11 @@ static void give_back(const struct guard_identity *identity, void *memory)
  */
 static void free_attribute(const struct guard_identity *identity, struct guard_attribute *attribute)
 {
+    if (in_arena(identity, attribute->count ? (void *)attribute->values : attribute->name))
+        return; /* wiped as a whole */
     for (size_t i = 0; i < attribute->count; i++)
         guard_wipe(attribute->values[i], strlen(attribute->values[i]));
-    if (attribute->count)
-        give_back(identity, attribute->values);
-    else
-        give_back(identity, attribute->name);
+    free(attribute->count ? (void *)attribute->values : attribute->name);
 }
 
 void guard_identity_free(struct guard_identity **identity)

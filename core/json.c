@@ -138,7 +138,9 @@ static double to_double(const char *literal)
 
 static void read_number(struct build *b, struct guard_json *value)
 {
-    size_t length = strspn(b->at, "+-.0123456789Ee");
+    size_t length = 0;
+    while ((b->at[length] >= '0' && b->at[length] <= '9') || (b->at[length] && strchr("+-.eE", b->at[length])))
+        length++;
     char *literal = b->next_text;
     value->type = GUARD_JSON_NUMBER;
     memcpy(literal, b->at, length);
@@ -146,13 +148,14 @@ static void read_number(struct build *b, struct guard_json *value)
     value->text = literal;
     b->next_text += length + 1;
     b->at += length;
-    size_t digits = strspn(literal, "0123456789");
-    if (digits == length && digits <= 15) { /* what most numbers are, exact in a double */
+    if (length <= 15) { /* most numbers are a few digits, exact in a double */
         int64_t whole = 0;
-        for (const char *digit = literal; *digit; digit++)
+        const char *digit = literal;
+        for (; *digit >= '0' && *digit <= '9'; digit++)
             whole = whole * 10 + (*digit - '0');
         value->number = (double)whole;
-        return;
+        if (!*digit)
+            return;
     }
     value->number = to_double(literal);
     if (!isfinite(value->number))

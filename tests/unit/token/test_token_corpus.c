@@ -11,6 +11,7 @@
 #include "core/memory.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -164,11 +165,19 @@ static char *token_of(const struct guard_json *c, size_t *length)
     return octets;
 }
 
+/* The audit's name for a token: the first octets of its SHA-256, on whichever way they were computed. */
+static void check_hash(const struct guard_identity *identity, const char *token, size_t length)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    assert_int_equal(EVP_Digest(token, length, hash, NULL, EVP_sha256(), NULL), 1);
+    assert_memory_equal(identity->token_hash, hash, sizeof identity->token_hash);
+}
+
 /* libjwt is a second judge of what is JSON: claims that are good for us are good for it. */
 static void compare_with_libjwt(const char *name, const char *token, size_t length)
 {
     struct auth_jws jws;
-    assert_int_equal(auth_jws_parse(token, length, UINT32_MAX, &jws), GUARD_REASON_NONE);
+    assert_int_equal(auth_jws_parse(token, length, UINT32_MAX, NULL, &jws), GUARD_REASON_NONE);
     char *payload = strndup(jws.payload, jws.payload_length);
     assert_non_null(payload);
     assert_int_equal(strlen(payload), jws.payload_length);
@@ -220,8 +229,10 @@ static void run_case(const struct guard_json *c)
     enum guard_reason reason = auth_token_verify(config->verifier, &request, &identity);
     assert_int_equal(ERR_peek_error(), 0);
     check_answer(c, reason, identity);
-    if (reason == GUARD_REASON_NONE)
+    if (reason == GUARD_REASON_NONE) {
+        check_hash(identity, token, length);
         compare_with_libjwt(text_of(c, "name"), token, length);
+    }
     guard_identity_free(&identity);
     guard_free_secret(&token, length);
 }
