@@ -77,13 +77,20 @@ static void note_client(struct report *report)
         guard_buffer_text(&report->notes, "the client record does not allow this client id: it cannot connect\n");
 }
 
+static void note_anonymous(struct report *report)
+{
+    if (!report->query->username && !report->query->roles_given && !acl_subject_role_count(report->subject->subject))
+        guard_buffer_text(&report->notes,
+                          "anonymous clients are refused at CONNECT unless [assign] gives them a role\n");
+}
+
 static void note_placeholders(struct report *report)
 {
     const char *name = acl_subject_unbindable(report->run->source->policy, report->subject->subject);
     if (name)
         guard_buffer_printf(&report->notes,
                             "${%s} in a rule of its roles cannot be bound to this client: an allow with it matches "
-                            "nothing, a deny everything; with identity_check reject it is refused at CONNECT\n",
+                            "nothing, a deny any level there; with identity_check reject it is refused at CONNECT\n",
                             name);
 }
 
@@ -269,6 +276,7 @@ int explain_report(const struct explain_run *run, const struct explain_query *qu
     note_delivery(&report);
     note_roles(&report);
     note_client(&report);
+    note_anonymous(&report);
     note_placeholders(&report);
     if (json)
         print_json(&report);

@@ -55,6 +55,8 @@ def test_a_recipe_keeps_its_promise(build, recipes, command, verdict):
     told = guardctl(build, recipes, *shlex.split(command)[1:])
     assert told.returncode == {"allow": 0, "deny": 1}[verdict], told.stdout + told.stderr
     assert told.stdout.startswith(verdict)
+    if verdict == "allow":  # else this client could not even connect
+        assert "refused at CONNECT" not in told.stdout
 
 
 @pytest.mark.parametrize("name", POLICIES)
