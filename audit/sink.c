@@ -22,6 +22,7 @@
 #define BACKOFF_FIRST  500
 #define BACKOFF_LAST   30000
 #define SECOND_NS      1000000000LL
+#define NO_CHAIN       "000000000000" /* nothing was sent yet */
 #define LAST_CHANCE_NS SECOND_NS
 
 /* A place in the trail. */
@@ -61,9 +62,10 @@ struct audit_sink {
 static void save_place(struct audit_sink *sink)
 {
     char text[160], path[4200];
-    int length = snprintf(text, sizeof text, "%llu %llu %llu %llu %s\n", (unsigned long long)sink->settled.number,
-                          (unsigned long long)sink->settled.offset, (unsigned long long)sink->settled.sequence,
-                          (unsigned long long)sink->settled.base_ms, sink->settled.chain);
+    int length =
+        snprintf(text, sizeof text, "%llu %llu %llu %llu %s\n", (unsigned long long)sink->settled.number,
+                 (unsigned long long)sink->settled.offset, (unsigned long long)sink->settled.sequence,
+                 (unsigned long long)sink->settled.base_ms, *sink->settled.chain ? sink->settled.chain : NO_CHAIN);
     if (memcmp(&sink->settled, &sink->saved, sizeof sink->saved) == 0 ||
         snprintf(path, sizeof path, "%s/%s", sink->audit->set.is.dir, sink->path) >= (int)sizeof path)
         return;
