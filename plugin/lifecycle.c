@@ -101,6 +101,7 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
         return MOSQ_ERR_SUCCESS;
     bool was_online = session->state == SESSION_ONLINE;
     session->state = SESSION_OFFLINE;
+    session->verified = 0; /* for the quick look-up it is no longer there */
     if (!plugin->audit)
         return MOSQ_ERR_SUCCESS;
     if (!was_online) {

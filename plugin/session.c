@@ -90,7 +90,8 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
         return NULL;
     if (session->state != SESSION_ONLINE && !same_text(session->username, mosquitto_client_username(client)))
         return NULL;
-    session->verified = sessions->turn;
+    if (session->state == SESSION_ONLINE)
+        session->verified = sessions->turn;
     return session;
 }
 

@@ -57,12 +57,13 @@ static inline struct guard_session *guard_sessions_quick(const struct guard_sess
                                                          const struct mosquitto *client)
 {
     const struct slot *slot = &sessions->slots[home(sessions, client)];
-    if (__builtin_expect(slot->client != client, 0))
+    if (__builtin_expect(slot->client != client, 0)) {
         slot = &sessions->slots[probe(sessions, client)];
-    struct guard_session *session = slot->session;
-    if (__builtin_expect(!session || session->verified != sessions->turn || session->state != SESSION_ONLINE, 0))
-        return NULL;
-    return session;
+        if (!slot->client)
+            return NULL;
+    }
+    /* only guard_sessions_find sets verified, and only for connected clients: no other state has this turn's number */
+    return __builtin_expect(slot->session->verified == sessions->turn, 1) ? slot->session : NULL;
 }
 
 #endif

@@ -139,7 +139,7 @@ static int check(struct mosquitto *client, const char *topic, int access)
 size_t measured(struct mosquitto *clients, size_t count, size_t iterations, int access, const char *topic);
 
 /* Only what happens below this function is counted. */
-__attribute__((noinline, visibility("default"))) size_t measured(struct mosquitto *clients, size_t count,
+__attribute__((noinline, noclone, used, visibility("default"))) size_t measured(struct mosquitto *clients, size_t count,
                                                                  size_t iterations, int access, const char *topic)
 {
     size_t allowed = 0;
