@@ -16,7 +16,8 @@
  */
 ssize_t guard_base64url_decode(const char *text, size_t length, unsigned char *out);
 
-/* Standard alphabet; padding is optional, but if there it must be right. The trailing bits must be zero. -1 on error. */
+/* Standard alphabet; padding is optional, but if there it must be right. The trailing bits must be zero. -1 on error.
+ */
 ssize_t guard_base64_decode(const char *text, size_t length, unsigned char *out);
 
 /* Write NUL-terminated text and return its length. url: unpadded; the other: padded. */

@@ -18,7 +18,7 @@ void guard_buffer_text(struct guard_buffer *buffer, const char *text);
 void guard_buffer_byte(struct guard_buffer *buffer, char byte);
 void guard_buffer_printf(struct guard_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Appends text as a JSON string with its quotes. Invalid UTF-8 bytes become U+FFFD; controls are escaped (RFC 8259 §7). */
+/* Appends text as a JSON string in quotes. Invalid UTF-8 bytes become U+FFFD; controls are escaped (RFC 8259 §7). */
 void guard_buffer_json_string(struct guard_buffer *buffer, const char *text, size_t length);
 
 /* Makes room for more bytes after length and returns where they go, or NULL. */

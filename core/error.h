@@ -29,7 +29,10 @@ struct guard_error {
     char text[512];  /* what is wrong and what was expected; no line end, no secret */
 };
 
-/* Fills err (if not NULL; place, line and column become empty) and returns code, so that one can `return guard_fail(…)`. */
+/*
+ * Fills err (if not NULL; place, line and column become empty) and returns code, so that one can
+ * `return guard_fail(…)`.
+ */
 int guard_fail(struct guard_error *err, enum guard_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,6 +1,6 @@
 /*
- * Where lines for the operator go. The composition passes a struct guard_log; in the broker it writes to the broker's log
- * (broker thread only), in guardctl to stderr. Lines name the peer and never hold a secret.
+ * Where lines for the operator go. The composition passes a struct guard_log; in the broker it writes to the broker's
+ * log (broker thread only), in guardctl to stderr. Lines name the peer and never hold a secret.
  */
 #ifndef GUARD_CORE_LOG_H
 #define GUARD_CORE_LOG_H

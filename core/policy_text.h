@@ -1,6 +1,6 @@
 /*
- * A policy before it is compiled: the lines an admin wrote, each with its place. One model, two homes (policy file and Redis):
- * store/ fills it, acl/ compiles roles, assignments and defaults, the client table takes the client records.
+ * A policy before it is compiled: the lines an admin wrote, each with its place. One model, two homes (policy file and
+ * Redis): store/ fills it, acl/ compiles roles, assignments and defaults, the client table takes the client records.
  */
 #ifndef GUARD_CORE_POLICY_TEXT_H
 #define GUARD_CORE_POLICY_TEXT_H
@@ -58,7 +58,7 @@ struct guard_problem {
 
 struct guard_problems {
     struct guard_problem *items;
-    size_t count; /* held */
+    size_t count;            /* held */
     size_t errors, warnings; /* seen */
 };
 

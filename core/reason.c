@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-static const char *const names[GUARD_REASON_COUNT] = {
-    [GUARD_REASON_NONE] = "",
+static const char *const names[GUARD_REASON_COUNT] = {[GUARD_REASON_NONE] = "",
 #define X(name, text) [GUARD_REASON_##name] = text,
-    GUARD_REASONS(X)
+                                                      GUARD_REASONS(X)
 #undef X
 };
 
@@ -21,7 +20,8 @@ static const struct {
     [GUARD_REASON_BAD_CREDENTIALS] = {"the password is wrong", 0x86},
     [GUARD_REASON_BASELINE_EXCEEDED] = {"far above the usual rate of this client", 0x80},
     [GUARD_REASON_BROKER_SHUTDOWN] = {"the broker stopped", 0x8B},
-    [GUARD_REASON_CERT_IDENTITY_MISMATCH] = {"the client certificate does not give the identity that is required", 0x87},
+    [GUARD_REASON_CERT_IDENTITY_MISMATCH] = {"the client certificate does not give the identity that is required",
+                                             0x87},
     [GUARD_REASON_CERT_MISSING] = {"a client certificate is required", 0x87},
     [GUARD_REASON_CERT_REVOKED] = {"the client certificate is expired, revoked or on the deny list", 0x87},
     [GUARD_REASON_CLIENT_DISCONNECT] = {"the client disconnected", 0x00},

@@ -16,8 +16,8 @@ bool guard_utf8_valid(const char *text, size_t length);
 uint32_t guard_utf8_decode(const char *text, size_t width);
 
 /*
- * Code points that deceive people or terminals: C0 and C1 controls, DEL, U+061C, U+200E/F, U+2028/9, U+202A-E, U+2066-9,
- * U+FEFF and non-characters.
+ * Code points that deceive people or terminals: C0 and C1 controls, DEL, U+061C, U+200E/F, U+2028/9, U+202A-E,
+ * U+2066-9, U+FEFF and non-characters.
  */
 bool guard_utf8_is_deceptive(uint32_t code_point);
 

@@ -49,7 +49,8 @@ static const struct ctl_command *const commands[] = {
 
 static int help(FILE *to)
 {
-    fputs("guardctl: the tool of Mosquitto Guard\n\nusage: guardctl COMMAND [OPTION]… (guardctl COMMAND --help tells more)\n\n",
+    fputs("guardctl: the tool of Mosquitto Guard\n\nusage: guardctl COMMAND [OPTION]… (guardctl COMMAND --help tells "
+          "more)\n\n",
           to);
     for (const struct ctl_command *const *c = commands; *c; c++)
         fprintf(to, "  %-16s %s\n", (*c)->name, (*c)->summary);
