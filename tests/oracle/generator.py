@@ -67,6 +67,8 @@ def random_rule_filter(rng, names):
     if draw < 0.1:
         return "#"
     levels = [random_level(rng, names, i == 0) for i in range(rng.choice([1, 1, 2, 2, 2, 3]))]
+    if sum("|path" in level for level in levels) > 1:  # would need more topics than can be listed
+        levels = [level.replace("${jwt.place|path}", "${jwt.site}") for level in levels]
     if rng.random() < 0.35:
         levels.append("#")
     return "/".join(levels) or "a"
@@ -194,7 +196,8 @@ def like_a_rule(rng, names, rule_filter):
     if rule_filter == "**":
         return rng.choice(["**", "#", "+/#"])
     text = rule_filter.replace("${$}", "$")
-    return re.sub(r"\$\{[^}]*\}", lambda _: rng.choice(names + ["a", "b", "a/b"]), text)
+    text = re.sub(r"\$\{[^}]*\}", lambda _: rng.choice(names + ["a", "b", "a/b"]), text)
+    return "/".join(text.split("/")[:4])
 
 
 def random_topic(rng, names, filters):

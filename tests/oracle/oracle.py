@@ -391,7 +391,9 @@ class Bound:
         """A universe in which these filters can be told apart, and the names they go by there."""
         filters = [one for one in filters if one is not ALL_TOPICS]
         names, plain, dollar = renaming([level for one in filters for level in one if not isinstance(level, str)])
-        return Universe.having(plain, dollar, max(len(one) for one in filters) + 1), names
+        # one level more than any filter names: topics longer than that differ in nothing a filter can see
+        depth = max(len(one) - (one[-1] == HASH) for one in filters) + 1
+        return Universe.having(plain, dollar, depth), names
 
     def allowed_topics(self, universe, rules, masks):
         """The set of topics whose highest-ranking rules are all allows (or that no rule touches, if the default allows)."""
