@@ -171,12 +171,13 @@ int guard_store_start(const struct guard_store_config *config, const struct guar
     store->wake_fd = -1;
     store->url = url;
     store->callbacks = *callbacks;
+    *out = store; /* before the thread runs: its callbacks may want it */
     rc = copy_config(&store->config, config, &url) ? set_up(store, err)
                                                    : guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     if (rc == GUARD_OK)
-        *out = store;
-    else
-        free_store(store);
+        return rc;
+    *out = NULL;
+    free_store(store);
     return rc;
 }
 
@@ -189,14 +190,13 @@ static void wake(struct guard_store *store)
 
 void guard_store_stop(struct guard_store **store)
 {
-    struct guard_store *s = *store;
-    *store = NULL;
-    if (!s)
+    if (!*store)
         return;
-    atomic_store(&s->stop, true);
-    wake(s);
-    pthread_join(s->thread, NULL);
-    free_store(s);
+    atomic_store(&(*store)->stop, true);
+    wake(*store);
+    pthread_join((*store)->thread, NULL);
+    free_store(*store);
+    *store = NULL; /* last: a callback may have looked there until now */
 }
 
 void guard_store_resync(struct guard_store *store)

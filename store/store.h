@@ -120,7 +120,7 @@ struct guard_store_callbacks {
 /*
  * Checks the configuration (a bad URL, prefix or missing file: GUARD_ERR_INVALID and so on with a sentence), loads the
  * snapshot if there is one (a damaged one is a problem, not an error) and starts the thread, named "guard-store", with
- * all signals blocked. Redis need not be there.
+ * all signals blocked. Redis need not be there. *out is set before the first callback, so that callbacks may use it.
  */
 int guard_store_start(const struct guard_store_config *config, const struct guard_store_callbacks *callbacks,
                       struct guard_store **out, struct guard_error *err);
