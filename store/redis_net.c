@@ -98,7 +98,7 @@ static int fail_name(struct guard_redis_fault *fault, const struct guard_redis_e
                             gai_strerror(error));
 }
 
-#ifdef __GLIBC__
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__) /* which cannot follow the thread libc makes for it */
 /* Everything a look-up refers to, in one piece: one that does not end in time is left to itself with it. */
 struct look_up {
     struct gaicb request;
