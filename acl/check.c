@@ -203,3 +203,12 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
     }
     return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
 }
+
+bool acl_receives_again(const struct acl_context *context, const struct acl_policy *policy,
+                        const struct acl_subject *subject, const char *topic)
+{
+    const struct acl_pattern *latest = context->patterns[ACL_RECEIVE].latest;
+    return latest && latest->fingerprint == subject->fingerprint && latest->epoch == policy->epoch &&
+           subject->generation == policy->generation && !(latest->variables | latest->tests) &&
+           latest->decision.verdict == ACL_ALLOW && strcmp(latest->text, topic) == 0;
+}
