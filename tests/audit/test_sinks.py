@@ -252,11 +252,15 @@ def test_rsyslog_tails_under_rotation_and_kill(driver, public, rsyslog, how):
     tail = rsyslog("rsyslog-tail.conf", audit=driver.folder).start()
     time.sleep(0.5)
     process = driver.start("--rate", 1000, "--rotate", 1 << 17)
+    damaged = 0
     for _ in range(3 if how else 1):
         time.sleep(1.2)
         if how:
             tail.end(how)
             time.sleep(0.4)
+            checked = subprocess.run([SIEM / "rsyslog-state-check.sh", tail.folder / "spool"], check=True,
+                                     capture_output=True, text=True)
+            damaged += checked.stderr.count("removed")
             tail.start()
     time.sleep(1)
     stop(process)
@@ -266,7 +270,8 @@ def test_rsyslog_tails_under_rotation_and_kill(driver, public, rsyslog, how):
     arrived = collections.Counter(tail.lines())
     assert set(arrived) == set(written), "nothing is lost, nothing is changed"
     doubled = sum(count - 1 for count in arrived.values())
-    assert doubled <= (3 if how == signal.SIGKILL else 0), "a kill may repeat the line that was on its way"
+    # a kill may repeat the batch that was on its way, or a file whose place it left half written: about 200 lines
+    assert doubled <= (250 * (3 + damaged) if how == signal.SIGKILL else 0)
     assert len(segments(driver.folder)) > 10
 
 
