@@ -7,7 +7,9 @@ struct guard_plugin;
 /* SIGHUP: the config file's reloadable options, and the token keys. */
 void guard_compose_reload(struct guard_plugin *plugin);
 
-/* Store thread: a key set of Redis was put or, json NULL, removed. It counts if issuer is ours and no key file is set.
+/*
+ * Store thread: a key set of Redis was put or, json NULL, removed. It counts for the issuer of that name whose keys are
+ * configured to be in Redis (compose_tokens.c).
  */
 void guard_compose_redis_keys(struct guard_plugin *plugin, const char *issuer, const char *json);
 

@@ -80,6 +80,8 @@ static const struct option_row table[] = {
 
     PATH(jwt_jwks_file, ON_RESTART,
          "keys that verify tokens: a JWK set, a PEM public key or a folder of them; re-read on SIGHUP"),
+    PATH(jwt_issuers_file, ON_RESTART,
+         "file with several issuers, instead of the other jwt_ options but the last two; re-read on SIGHUP"),
     TEXT(jwt_issuer, "", "text", ON_RESTART, "the token's `iss` must be exactly this"),
     TEXT(jwt_audience, "", "text", ON_RESTART, "the token's `aud` must be or hold this"),
     TEXT(jwt_algorithms, "RS256,PS256,ES256,EdDSA,HS256", "list", ON_RESTART, "algorithms that are accepted"),

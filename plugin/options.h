@@ -30,6 +30,7 @@ struct guard_options {
     char *tls_ports;
 
     char *jwt_jwks_file;
+    char *jwt_issuers_file;
     char *jwt_issuer;
     char *jwt_audience;
     char *jwt_algorithms;

@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 struct acl_context;
-struct auth_jwks_watch;
 struct audit;
 struct auth_certificate_config;
 struct auth_credential_cache;
@@ -26,6 +25,7 @@ struct guard_background;
 struct guard_policy_set;
 struct guard_policy_store;
 struct guard_revocations;
+struct guard_token_source;
 struct mosquitto;
 
 enum guard_way { WAY_CERTIFICATE = 1, WAY_TOKEN = 2, WAY_PASSWORD = 4 };
@@ -68,7 +68,7 @@ struct guard_plugin {
     /* authentication */
     unsigned ways[GUARD_WAYS_MAX]; /* alternatives in order, each a mask of enum guard_way */
     unsigned way_count;
-    struct auth_token_verifier *tokens; /* NULL = no keys configured */
+    struct auth_token_verifier *tokens; /* NULL = no keys are there */
     struct auth_certificate_config *certificates;
     struct auth_throttle *throttle;
     struct auth_credential_cache *credentials;
@@ -88,8 +88,8 @@ struct guard_plugin {
     struct guard_option_pair *pairs; /* of mosquitto.conf */
     size_t pair_count;
     struct guard_policy_store *policy_store;
-    struct auth_jwks_watch *token_keys; /* background thread only */
-    pthread_mutex_t shared_lock;        /* of what the HTTP API's thread reads: policy */
+    struct guard_token_source *token_source; /* compose_tokens.c; background and store thread */
+    pthread_mutex_t shared_lock;             /* of what the HTTP API's thread reads: policy, revocations, closed */
     struct guard_kick *kicks;
     size_t kick_count, kick_capacity;
     struct guard_log log;
