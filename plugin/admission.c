@@ -5,6 +5,7 @@
 #include "core/clients.h"
 #include "core/clock.h"
 #include "core/revocations.h"
+#include "plugin/admission_audit.h"
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
@@ -143,7 +144,7 @@ static enum guard_reason check_rights(struct guard_plugin *plugin, struct guard_
     return GUARD_REASON_NONE;
 }
 
-static enum guard_reason judge(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject **subject)
+enum guard_reason guard_judge(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject **subject)
 {
     struct guard_error err;
     if (plugin->closed)
@@ -163,85 +164,6 @@ static enum guard_reason judge(struct guard_plugin *plugin, struct guard_login *
     if (reason == GUARD_REASON_NONE && plugin->audit && !audit_accepting(plugin->audit))
         reason = GUARD_REASON_QUOTA_EXCEEDED;
     return reason;
-}
-
-/* ---- audit ---- */
-
-static struct audit_peer *make_peer(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
-                                    uint64_t connection)
-{
-    int port = guard_broker_port(login->client);
-    int version = mosquitto_client_protocol_version(login->client);
-    struct audit_peer_info info = {
-        .address = login->address,
-        .username = username,
-        .client_id = login->client_id,
-        .connection = connection,
-        .listener_port = (uint16_t)(port > 0 && port < 65536 ? port : 0),
-        .transport = login->address && login->address[0] == '/' ? AUDIT_TRANSPORT_UNIX : AUDIT_TRANSPORT_TCP,
-        .websocket = mosquitto_client_protocol(login->client) == mp_websockets,
-        .protocol_version = version > 0 ? (unsigned)version : 0,
-    };
-    return audit_peer_new(plugin->audit, &info);
-}
-
-static struct audit_connect connect_event(const struct guard_login *login, const struct guard_identity *identity)
-{
-    return (struct audit_connect){
-        .method = login->method,
-        .identity = identity,
-        .duration_ns = (uint64_t)(guard_clock_monotonic_ns() - login->started_ns),
-        .keep_alive = mosquitto_client_keepalive(login->client),
-        .clean_start = (signed char)mosquitto_client_clean_session(login->client),
-        .tls = login->certificate ? 1 : -1,
-        .cached = login->cached,
-    };
-}
-
-static void log_refusal(struct guard_plugin *plugin, const struct guard_login *login)
-{
-    const char *sentence = guard_reason_sentence(login->reason);
-    guard_log(&plugin->log, GUARD_LOG_NOTICE, "refused client '%.128s' from %s: %s%s%.200s%s", login->client_id,
-              login->address ? login->address : "an unknown address", sentence, login->why[0] ? " (" : "", login->why,
-              login->why[0] ? ")" : "");
-}
-
-void guard_refused(struct guard_plugin *plugin, struct guard_login *login)
-{
-    log_refusal(plugin, login);
-    if (!plugin->audit)
-        return;
-    struct audit_peer *peer = make_peer(plugin, login, login->username, ++plugin->next_connection);
-    struct audit_connect event = connect_event(login, login->identity);
-    event.reason = login->reason;
-    audit_push_connect(plugin->audit, peer, &event);
-    audit_peer_free(plugin->audit, &peer);
-}
-
-#define AUDITED_ROLES 32
-
-void guard_connected(struct guard_plugin *plugin, struct guard_session *session, const struct guard_login *login)
-{
-    const char *roles[AUDITED_ROLES];
-    size_t count = acl_subject_role_count(session->subject);
-    if (!plugin->audit)
-        return;
-    for (size_t i = 0; i < count && i < AUDITED_ROLES; i++) {
-        int32_t priority;
-        roles[i] = acl_subject_role(plugin->policy->acl, session->subject, i, &priority);
-    }
-    struct audit_connect event = {
-        .method = session->identity->method,
-        .identity = session->identity,
-        .roles = roles,
-        .role_count = count < AUDITED_ROLES ? count : AUDITED_ROLES,
-        .duration_ns = session->verdict_ns,
-        .keep_alive = mosquitto_client_keepalive(session->client),
-        .clean_start = (signed char)mosquitto_client_clean_session(session->client),
-        .tls = session->identity->certificate_sha256[0] ? 1 : -1,
-        .cached = login ? login->cached : session->cached,
-    };
-    audit_push_connect(plugin->audit, session->peer, &event);
 }
 
 /* ---- sessions ---- */
@@ -270,7 +192,12 @@ static int fill_session(struct guard_plugin *plugin, struct guard_session *sessi
     if (login->stored_hash && !(session->stored_hash = strdup(login->stored_hash)))
         return GUARD_ERR_NOMEM;
     if (plugin->audit)
-        session->peer = make_peer(plugin, login, session->username, session->connection);
+        session->peer = guard_audit_peer(plugin, login, session->username, session->connection);
+    return GUARD_OK;
+}
+
+static int set_end(struct guard_plugin *plugin, struct guard_session *session)
+{
     int64_t end = session->identity->not_after;
     return guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER);
 }
@@ -285,7 +212,8 @@ static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *
         acl_subject_free(&subject);
         return GUARD_REASON_INTERNAL_ERROR;
     }
-    if (fill_session(plugin, session, login, subject) != GUARD_OK || tell_broker(login, name) != MOSQ_ERR_SUCCESS) {
+    if (fill_session(plugin, session, login, subject) != GUARD_OK || set_end(plugin, session) != GUARD_OK ||
+        tell_broker(login, name) != MOSQ_ERR_SUCCESS) {
         guard_sessions_remove(plugin->sessions, login->client);
         return GUARD_REASON_INTERNAL_ERROR;
     }
@@ -301,7 +229,8 @@ static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *
 
 struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct guard_login *login)
 {
-    struct guard_identity *identity = guard_identity_new();
+    struct guard_identity *identity = login->certified ? login->certified : guard_identity_new();
+    login->certified = NULL;
     if (!identity)
         return NULL;
     struct guard_session *session =
@@ -320,7 +249,7 @@ struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct gua
 
 static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
 {
-    log_refusal(plugin, login);
+    guard_log_refusal(plugin, login);
     if (plugin->audit)
         audit_push_connect(plugin->audit, session->peer,
                            &(struct audit_connect){.reason = login->reason,
@@ -333,23 +262,36 @@ static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *logi
     mosquitto_complete_basic_auth(login->client_id, MOSQ_ERR_AUTH);
 }
 
+/* The session becomes what the login came to; what has ended or was revoked since its CONNECT is noticed here. */
+static enum guard_reason complete_waiting(struct guard_plugin *plugin, struct guard_login *login,
+                                          struct guard_session *session, struct acl_subject *subject)
+{
+    guard_identity_free(&session->identity);
+    login->certified = NULL; /* it was that one */
+    session->identity = login->identity;
+    login->identity = NULL;
+    session->subject = subject;
+    session->binding = acl_policy_generation(plugin->policy->acl);
+    if (set_end(plugin, session) != GUARD_OK)
+        return GUARD_REASON_INTERNAL_ERROR;
+    return guard_still_good(plugin, session);
+}
+
 void guard_admit_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
 {
     struct acl_subject *subject = NULL;
     uint64_t connection = session->connection;
     session->verdict_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns);
     if (login->reason == GUARD_REASON_NONE)
-        login->reason = judge(plugin, login, &subject);
-    if (login->reason != GUARD_REASON_NONE) {
+        login->reason = guard_judge(plugin, login, &subject);
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = complete_waiting(plugin, login, session, subject);
+    else
         acl_subject_free(&subject);
+    if (login->reason != GUARD_REASON_NONE) {
         refuse_waiting(plugin, login, session);
         return;
     }
-    guard_identity_free(&session->identity);
-    session->identity = login->identity;
-    login->identity = NULL;
-    session->subject = subject;
-    session->binding = acl_policy_generation(plugin->policy->acl);
     session->state = SESSION_PENDING;
     mosquitto_complete_basic_auth(login->client_id, MOSQ_ERR_SUCCESS);
 
@@ -366,7 +308,7 @@ void guard_admit(struct guard_plugin *plugin, struct guard_login *login)
 {
     struct acl_subject *subject = NULL;
     if (login->reason == GUARD_REASON_NONE)
-        login->reason = judge(plugin, login, &subject);
+        login->reason = guard_judge(plugin, login, &subject);
     if (login->reason == GUARD_REASON_NONE)
         login->reason = enter(plugin, login, subject);
     else
@@ -411,7 +353,7 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
     session->address = address ? strdup(address) : NULL;
     if (plugin->audit) {
         struct guard_login login = {.client = client, .client_id = id, .address = address};
-        session->peer = make_peer(plugin, &login, username, ++plugin->next_connection);
+        session->peer = guard_audit_peer(plugin, &login, username, ++plugin->next_connection);
     }
     return session;
 }
@@ -443,13 +385,11 @@ enum guard_reason guard_still_good(const struct guard_plugin *plugin, const stru
         if (!record.password || strcmp(record.password, session->stored_hash) != 0)
             return GUARD_REASON_POLICY_CHANGED;
     }
-    if (identity->method == GUARD_AUTH_TOKEN && plugin->revocations) {
-        if (banned(plugin, GUARD_REVOKED_TOKEN, identity->token_id))
-            return GUARD_REASON_TOKEN_REVOKED;
-        if (guard_revoked_before(plugin->revocations, identity->username, strlen(identity->username),
-                                 identity->issued_at))
-            return GUARD_REASON_TOKEN_REVOKED;
-    }
+    if (identity->method == GUARD_AUTH_TOKEN && banned(plugin, GUARD_REVOKED_TOKEN, identity->token_id))
+        return GUARD_REASON_TOKEN_REVOKED;
+    if ((identity->method == GUARD_AUTH_TOKEN || identity->method == GUARD_AUTH_CERTIFICATE) &&
+        guard_revoked_before(plugin->revocations, identity->username, strlen(identity->username), identity->issued_at))
+        return GUARD_REASON_TOKEN_REVOKED;
     if (identity->certificate_sha256[0] && certificate_banned(plugin, identity))
         return GUARD_REASON_TOKEN_REVOKED;
     return GUARD_REASON_NONE;

@@ -14,7 +14,14 @@ struct guard_plugin;
 struct guard_policy_set;
 
 /*
- * Judges what the identity may do here. On success the session of login->client is in the table, PENDING or ONLINE, and
+ * Whether the identity of the login may be here: bans, client record, takeover, rules that can be bound, audit.
+ * GUARD_REASON_NONE: *subject is it, bound to the policy in use, freed by acl_subject_free. Otherwise it is NULL or to
+ * be freed as well.
+ */
+enum guard_reason guard_judge(struct guard_plugin *plugin, struct guard_login *login, struct acl_subject **subject);
+
+/*
+ * Admits a login or refuses it. On success the session of login->client is in the table, PENDING or ONLINE, and
  * owns the identity; the broker knows the user name. Otherwise login->reason says why not. Either way the audit has the
  * event (a success on 2.1 only with the CONNECT event).
  */

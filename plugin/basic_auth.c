@@ -10,6 +10,7 @@
 #include "plugin/admission.h"
 #include "plugin/broker.h"
 #include "plugin/http_api.h"
+#include "plugin/kick.h"
 #include "plugin/login.h"
 #include "plugin/login_methods.h"
 #include "plugin/plugin.h"
@@ -43,10 +44,17 @@ static bool answers_recheck(struct guard_plugin *plugin, struct guard_login *log
     bool offline = session->state == SESSION_OFFLINE;
     if (offline && !(plugin->reloading && plugin->ticks))
         return false; /* a new connection at the address of an expired session */
+    /*
+     * Between RELOAD and the next TICK the broker asks for the clients it holds: a re-check, not a log-in. On 2.0 a new
+     * websocket client may still come in there, at the address of an expired session, but a session that is offline is
+     * never called a websocket there. Where this does not tell, the credentials do.
+     */
+    bool asked =
+        plugin->reloading && plugin->ticks && !(offline && mosquitto_client_protocol(login->client) == mp_websockets);
     struct auth_credential_mac mac;
-    bool same = session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
-                auth_credential_mac_equal(&mac, &session->mac);
-    if (!same && !offline)
+    bool same = asked || (session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
+                          auth_credential_mac_equal(&mac, &session->mac));
+    if (!same)
         return false;
     guard_review(plugin, session);
     bool good = session->kick_reason == GUARD_REASON_NONE;
@@ -79,15 +87,26 @@ static uint64_t job_id(const struct guard_session *session)
     return (uint64_t)(uintptr_t)session->client;
 }
 
-/* One outstanding check for a client id: a new CONNECT under it makes the old one void. */
-static void supersede(struct guard_plugin *plugin, const char *client_id)
+static void forget_waiting(struct guard_plugin *plugin, const struct guard_session *session)
 {
-    struct guard_session *session = guard_sessions_by_id(plugin->sessions, client_id);
+    auth_worker_cancel(plugin->workers, job_id(session), session->attempt);
+    plugin->waiting--;
+    guard_sessions_remove(plugin->sessions, session->client);
+}
+
+/*
+ * One outstanding check for a client id: a new CONNECT under it makes the old one void. And one for an address: the
+ * broker does not tell when a client goes whose log-in is pending, and gives its struct to the next one.
+ */
+static void supersede(struct guard_plugin *plugin, const struct guard_login *login)
+{
+    struct guard_session *session = guard_sessions_peek(plugin->sessions, login->client);
+    if (session && session->state == SESSION_WAITING)
+        forget_waiting(plugin, session);
+    session = guard_sessions_by_id(plugin->sessions, login->client_id);
     while (session && session->state == SESSION_WAITING) {
-        auth_worker_cancel(plugin->workers, job_id(session), session->attempt);
-        plugin->waiting--;
-        guard_sessions_remove(plugin->sessions, session->client);
-        session = guard_sessions_by_id(plugin->sessions, client_id);
+        forget_waiting(plugin, session);
+        session = guard_sessions_by_id(plugin->sessions, login->client_id);
     }
 }
 
@@ -105,15 +124,16 @@ static void judge_answer(struct guard_plugin *plugin, struct guard_login *login,
         login->stored_hash && (!known || !record.password || strcmp(record.password, login->stored_hash) != 0);
     guard_login_password_result(plugin, login, changed ? AUTH_PASSWORD_MISMATCH : job->result, &job->error);
     guard_login_outcome(plugin, login, job->cost_us);
+    guard_login_join(login);
 }
 
 static void answer_one(struct guard_plugin *plugin, const struct auth_worker_answer *answer)
 {
     struct guard_session *session =
         guard_sessions_peek(plugin->sessions, (const struct mosquitto *)(uintptr_t)answer->id);
+    plugin->waiting--; /* also if its session is gone */
     if (!session || session->state != SESSION_WAITING || session->attempt != answer->generation)
         return;
-    plugin->waiting--;
     struct guard_login login = {
         .client = session->client,
         .client_id = strdup(session->client_id), /* the session may be freed before we are through */
@@ -124,6 +144,7 @@ static void answer_one(struct guard_plugin *plugin, const struct auth_worker_ans
         .stored_hash = session->stored_hash,
         .mac = session->cache_mac,
         .has_mac = session->has_cache_mac,
+        .certified = session->identity->method == GUARD_AUTH_CERTIFICATE ? session->identity : NULL,
     };
     if (login.client_id && login.username) {
         judge_answer(plugin, &login, answer);
@@ -152,7 +173,7 @@ static int decide(struct guard_plugin *plugin, struct guard_login *login)
     if (answers_recheck(plugin, login, &answer))
         return answer;
     if (plugin->waiting)
-        supersede(plugin, login->client_id);
+        supersede(plugin, login);
     guard_login_authenticate(plugin, login);
     if (login->not_ours)
         return MOSQ_ERR_PLUGIN_DEFER;
@@ -181,19 +202,21 @@ int guard_on_basic_auth(int event, void *event_data, void *userdata)
     return answer;
 }
 
-/* Re-authentication: same connection, new rights, nothing else changes. */
-static int renew(struct guard_plugin *plugin, struct guard_session *session, struct guard_login *login)
+/* Re-authentication: same connection, same user, new rights, nothing else changes. */
+static void renew(struct guard_plugin *plugin, struct guard_session *session, struct guard_login *login)
 {
     struct acl_subject *subject = NULL;
     const char *before = session->identity->username;
     if (login->reason == GUARD_REASON_NONE && (!before || strcmp(before, login->identity->username) != 0))
         login->reason = GUARD_REASON_CLIENT_ID_MISMATCH;
-    if (login->reason == GUARD_REASON_NONE &&
-        guard_bind(plugin->policy, login->identity, session->client_id, session->address, &subject, NULL) != GUARD_OK)
-        login->reason = GUARD_REASON_INTERNAL_ERROR;
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = session->kick_reason; /* what has ended stays ended */
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = guard_judge(plugin, login, &subject);
     if (login->reason != GUARD_REASON_NONE) {
+        acl_subject_free(&subject);
         guard_refused(plugin, login);
-        return MOSQ_ERR_AUTH;
+        return;
     }
     guard_identity_free(&session->identity);
     session->identity = login->identity;
@@ -202,26 +225,33 @@ static int renew(struct guard_plugin *plugin, struct guard_session *session, str
     session->subject = subject;
     session->binding = acl_policy_generation(plugin->policy->acl);
     int64_t end = session->identity->not_after;
-    guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER);
+    if (guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER) != GUARD_OK) {
+        guard_end_session(plugin, session, GUARD_REASON_INTERNAL_ERROR, true); /* nobody would end it in time */
+        login->reason = GUARD_REASON_INTERNAL_ERROR;
+        return;
+    }
     guard_connected(plugin, session, login);
-    return MOSQ_ERR_SUCCESS;
 }
 
-static int decide_token(struct guard_plugin *plugin, struct guard_login *login,
-                        const struct mosquitto_evt_extended_auth *auth)
+static void decide_token(struct guard_plugin *plugin, struct guard_login *login)
 {
     struct guard_session *session = guard_sessions_find(plugin->sessions, login->client);
     if (plugin->waiting)
-        supersede(plugin, login->client_id);
-    login->method = GUARD_AUTH_TOKEN;
-    if (auth->data_in && auth->data_in_len)
-        guard_login_token(plugin, login, auth->data_in, auth->data_in_len);
-    else
-        login->reason = GUARD_REASON_JWT_MALFORMED;
+        supersede(plugin, login);
+    guard_login_authenticate(plugin, login);
     if (session && session->state == SESSION_ONLINE)
-        return renew(plugin, session, login);
-    guard_admit(plugin, login);
-    return login->reason == GUARD_REASON_NONE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+        renew(plugin, session, login);
+    else
+        guard_admit(plugin, login);
+}
+
+/* Whether tokens are a way in at all; for the others the method does not exist. */
+static bool is_ours(const struct guard_plugin *plugin, const char *method)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < plugin->way_count; i++)
+        all |= plugin->ways[i];
+    return all & WAY_TOKEN && method && strcmp(method, plugin->options.jwt_enhanced_auth_method) == 0;
 }
 
 int guard_on_ext_auth(int event, void *event_data, void *userdata)
@@ -230,12 +260,15 @@ int guard_on_ext_auth(int event, void *event_data, void *userdata)
     struct mosquitto_evt_extended_auth *auth = event_data;
     struct guard_login login;
     (void)event;
-    if (!auth->auth_method || strcmp(auth->auth_method, plugin->options.jwt_enhanced_auth_method) != 0)
+    if (!is_ours(plugin, auth->auth_method))
         return MOSQ_ERR_PLUGIN_DEFER;
     guard_settle_pending(plugin, NULL);
     guard_sessions_turn(plugin->sessions);
     guard_login_begin(plugin, &login, auth->client, mosquitto_client_username(auth->client), NULL);
-    int answer = decide_token(plugin, &login, auth);
+    login.token = auth->data_in ? auth->data_in : "";
+    login.token_length = auth->data_in ? auth->data_in_len : 0;
+    decide_token(plugin, &login);
+    int answer = login.reason == GUARD_REASON_NONE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
     guard_login_end(&login);
     guard_forget_openssl_errors();
     return answer;

@@ -4,43 +4,88 @@
 #include "auth/password.h"
 #include "core/clients.h"
 #include "core/digest.h"
+#include "core/revocations.h"
 #include "plugin/admission.h"
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static struct guard_policy_set hold_policy(struct guard_plugin *plugin)
+#define FAILURE_DELAY_NS 200000000
+
+/* What is in force, by references of the calling thread's own. */
+struct held {
+    struct guard_policy_set set;
+    char *decoy;
+    struct guard_revocations *revocations;
+    bool closed;
+};
+
+static void hold(struct guard_plugin *plugin, struct held *held)
 {
+    *held = (struct held){0};
     pthread_mutex_lock(&plugin->shared_lock);
-    struct guard_policy_set held = {
-        .acl = acl_policy_retain(plugin->policy->acl),
-        .clients = guard_clients_ref(plugin->policy->clients),
-    };
+    held->set.acl = acl_policy_retain(plugin->policy->acl);
+    held->set.clients = guard_clients_ref(plugin->policy->clients);
+    held->decoy = plugin->policy->decoy ? strdup(plugin->policy->decoy) : NULL;
+    held->revocations = plugin->revocations ? guard_revocations_ref(plugin->revocations) : NULL;
+    held->closed = plugin->closed;
     pthread_mutex_unlock(&plugin->shared_lock);
-    return held;
 }
 
-static void let_go(struct guard_policy_set *held)
+static void let_go(struct held *held)
 {
-    acl_policy_release(held->acl);
-    guard_clients_unref(&held->clients);
+    acl_policy_release(held->set.acl);
+    guard_clients_unref(&held->set.clients);
+    guard_revocations_unref(&held->revocations);
+    free(held->decoy);
+}
+
+/* An unknown user, and one without a password, costs what a known one costs. */
+static bool password_matches(const struct held *held, const struct guard_client_view *record, const char *password)
+{
+    if (record && record->password)
+        return auth_password_verify(record->password, password, strlen(password), NULL) == AUTH_PASSWORD_MATCH;
+    auth_password_dummy(held->decoy, password, strlen(password));
+    return false;
+}
+
+static bool may_log_in(const struct held *held, const char *username, const char *password)
+{
+    struct guard_client_view record;
+    bool known = guard_clients_find(held->set.clients, username, strlen(username), &record);
+    return password_matches(held, known ? &record : NULL, password) && !record.disabled && !held->closed &&
+           !guard_revocations_find(held->revocations, GUARD_BANNED_USER, username, strlen(username));
+}
+
+/*
+ * The API's thread serves one request after the other: waiting here bounds all guessing together, and the processor
+ * time that failing hashes take. The broker thread's throttle is not for this thread.
+ */
+static void slow_down(void)
+{
+    struct timespec delay = {0, FAILURE_DELAY_NS};
+    while (nanosleep(&delay, &delay) != 0 && errno == EINTR) {
+    }
 }
 
 int guard_http_api_login(struct guard_plugin *plugin, const struct mosquitto_evt_basic_auth *event)
 {
-    struct guard_client_view record;
-    enum auth_password_result result = AUTH_PASSWORD_MISMATCH;
-    if (!event->username || !event->password)
-        return MOSQ_ERR_AUTH;
-    struct guard_policy_set held = hold_policy(plugin);
-    if (guard_clients_find(held.clients, event->username, strlen(event->username), &record) && !record.disabled &&
-        record.password)
-        result = auth_password_verify(record.password, event->password, strlen(event->password), NULL);
-    let_go(&held);
-    guard_forget_openssl_errors();
-    return result == AUTH_PASSWORD_MATCH ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+    struct held held;
+    bool good = false;
+    if (event->username && event->password) {
+        hold(plugin, &held);
+        good = may_log_in(&held, event->username, event->password);
+        let_go(&held);
+        guard_forget_openssl_errors();
+        if (!good)
+            slow_down();
+    }
+    return good ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 }
 
 static bool may_read(const struct guard_policy_set *held, const struct mosquitto_evt_acl_check *event)
@@ -67,8 +112,9 @@ int guard_http_api_access(struct guard_plugin *plugin, const struct mosquitto_ev
 {
     if (event->access != MOSQ_ACL_READ)
         return MOSQ_ERR_ACL_DENIED;
-    struct guard_policy_set held = hold_policy(plugin);
-    bool allowed = may_read(&held, event);
+    struct held held;
+    hold(plugin, &held);
+    bool allowed = !held.closed && may_read(&held.set, event);
     let_go(&held);
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }

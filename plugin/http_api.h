@@ -10,7 +10,10 @@ struct guard_plugin;
 struct mosquitto_evt_acl_check;
 struct mosquitto_evt_basic_auth;
 
-/* Password only; the user must have a client record. */
+/*
+ * Password only; the user must have a client record. An unknown user costs as much time as a known one, and a failure
+ * takes 200 ms more: five guesses a second are possible, whoever makes them.
+ */
 int guard_http_api_login(struct guard_plugin *plugin, const struct mosquitto_evt_basic_auth *event);
 
 /* A `receive` on the path ("/api/v1/systree"), by the rules of the user name and client id "http-api". */

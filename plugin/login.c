@@ -43,6 +43,7 @@ void guard_login_end(struct guard_login *login)
 {
     auth_certificate_release(login->certificate);
     guard_identity_free(&login->identity);
+    guard_identity_free(&login->certified);
 }
 
 static void refuse(struct guard_login *login, enum guard_reason reason)
@@ -50,44 +51,43 @@ static void refuse(struct guard_login *login, enum guard_reason reason)
     login->reason = reason;
 }
 
-static bool offers(const struct guard_plugin *plugin, const struct guard_login *login, unsigned way)
+static bool offers_token(const struct guard_plugin *plugin, const struct guard_login *login)
 {
     size_t length;
+    return guard_login_offered_token(plugin, login, &length) != NULL;
+}
+
+static bool offers(const struct guard_plugin *plugin, const struct guard_login *login, unsigned way)
+{
     switch (way) {
     case WAY_CERTIFICATE:
         return login->certificate != NULL;
     case WAY_TOKEN:
-        return guard_login_offered_token(plugin, login, &length) != NULL;
+        return offers_token(plugin, login);
     default:
-        return login->username && login->password;
+        return !login->token && login->username && login->password;
     }
 }
 
 static bool offers_all(const struct guard_plugin *plugin, const struct guard_login *login, unsigned ways)
 {
+    if (login->token && !(ways & WAY_TOKEN))
+        return false;
     for (unsigned way = WAY_CERTIFICATE; way <= WAY_PASSWORD; way <<= 1)
         if (ways & way && !offers(plugin, login, way))
             return false;
     return true;
 }
 
-static void try_token(struct guard_plugin *plugin, struct guard_login *login)
-{
-    size_t length = 0;
-    const char *token = guard_login_offered_token(plugin, login, &length);
-    guard_login_token(plugin, login, token, length);
-}
+/* ---- a certificate and something else ---- */
 
-/* The session carries the facts of the certificate, too, and ends with whichever ends first. */
-static int add_certificate(struct guard_identity *identity, const struct guard_identity *certified)
+static int add_facts(struct guard_identity *identity, const struct guard_identity *certified)
 {
     for (size_t i = 0; i < certified->attribute_count; i++) {
         const struct guard_attribute *attribute = &certified->attributes[i];
-        if (guard_identity_add_attribute(identity, attribute->name, NULL) != GUARD_OK)
+        if (guard_identity_add_attribute_list(identity, attribute->name, (const char *const *)attribute->values,
+                                              attribute->count) != GUARD_OK)
             return GUARD_ERR_NOMEM;
-        for (size_t v = 0; v < attribute->count; v++)
-            if (guard_identity_add_attribute(identity, attribute->name, attribute->values[v]) != GUARD_OK)
-                return GUARD_ERR_NOMEM;
     }
     memcpy(identity->certificate_sha256, certified->certificate_sha256, sizeof identity->certificate_sha256);
     memcpy(identity->certificate_serial, certified->certificate_serial, sizeof identity->certificate_serial);
@@ -96,33 +96,52 @@ static int add_certificate(struct guard_identity *identity, const struct guard_i
     return GUARD_OK;
 }
 
+static bool names_agree(struct guard_login *login, const char *name, const char *whose)
+{
+    const char *certified = login->certified ? login->certified->username : name;
+    if (name && strcmp(name, certified) == 0)
+        return true;
+    snprintf(login->why, sizeof login->why, "the certificate names '%.100s', the %s another", certified, whose);
+    refuse(login, GUARD_REASON_CERT_IDENTITY_MISMATCH);
+    return false;
+}
+
+void guard_login_join(struct guard_login *login)
+{
+    if (!login->certified || !login->identity || login->reason != GUARD_REASON_NONE)
+        return;
+    if (!names_agree(login, login->identity->username, login->method == GUARD_AUTH_TOKEN ? "token" : "user name"))
+        return;
+    if (add_facts(login->identity, login->certified) != GUARD_OK)
+        refuse(login, GUARD_REASON_INTERNAL_ERROR);
+}
+
 /* With a certificate and something else, both must be good; who it is comes from the other, and the names must agree.
  */
 static void try_ways(struct guard_plugin *plugin, struct guard_login *login, unsigned ways)
 {
-    struct guard_identity *certified = NULL;
     if (ways & WAY_CERTIFICATE) {
         guard_login_certificate(plugin, login);
         if (login->reason != GUARD_REASON_NONE || ways == WAY_CERTIFICATE)
             return;
-        certified = login->identity;
+        login->certified = login->identity;
         login->identity = NULL;
-        login->here = true;
     }
     if (ways & WAY_TOKEN)
-        try_token(plugin, login);
-    else
+        guard_login_token(plugin, login);
+    else if (names_agree(login, login->username, "user name")) /* before anything is hashed */
         guard_login_password(plugin, login);
-    const char *name = login->identity ? login->identity->username : login->username;
-    if (certified && login->reason == GUARD_REASON_NONE && !login->not_ours &&
-        (!name || strcmp(name, certified->username) != 0)) {
-        snprintf(login->why, sizeof login->why, "the certificate names '%.100s', the %s another", certified->username,
-                 ways & WAY_TOKEN ? "token" : "user name");
-        refuse(login, GUARD_REASON_CERT_IDENTITY_MISMATCH);
-    }
-    if (certified && login->identity && add_certificate(login->identity, certified) != GUARD_OK)
-        refuse(login, GUARD_REASON_INTERNAL_ERROR);
-    guard_identity_free(&certified);
+    guard_login_join(login);
+}
+
+/* Whether a certificate is all that is missing for a way that asks for one and something else. */
+static bool lacks_only_certificate(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    for (unsigned i = 0; i < plugin->way_count; i++)
+        if (plugin->ways[i] & WAY_CERTIFICATE && plugin->ways[i] != WAY_CERTIFICATE && !login->certificate &&
+            offers_all(plugin, login, plugin->ways[i] & ~(unsigned)WAY_CERTIFICATE))
+            return true;
+    return false;
 }
 
 static enum guard_reason reason_without_offer(const struct guard_plugin *plugin, const struct guard_login *login)
@@ -130,7 +149,8 @@ static enum guard_reason reason_without_offer(const struct guard_plugin *plugin,
     unsigned all = 0;
     for (unsigned i = 0; i < plugin->way_count; i++)
         all |= plugin->ways[i];
-    if (all == WAY_CERTIFICATE || (all & WAY_CERTIFICATE && !login->certificate && !login->password && login->username))
+    if (all == WAY_CERTIFICATE || lacks_only_certificate(plugin, login) ||
+        (all & WAY_CERTIFICATE && !login->certificate && !login->password && login->username))
         return GUARD_REASON_CERT_MISSING;
     if (login->password && !(all & WAY_PASSWORD) && all & WAY_TOKEN)
         return GUARD_REASON_JWT_MALFORMED;
@@ -154,20 +174,27 @@ static void try_anonymous(const struct guard_plugin *plugin, struct guard_login 
                                                                                : GUARD_REASON_ANONYMOUS_DENIED);
 }
 
+/* A client certificate proves TLS, whatever the listener. */
 static bool needs_tls(const struct guard_plugin *plugin, const struct guard_login *login)
 {
-    return plugin->options.require_tls && login->password && !guard_plugin_port_is_tls(plugin, login->client);
+    return plugin->options.require_tls && (login->password || offers_token(plugin, login)) && !login->certificate &&
+           !guard_plugin_port_is_tls(plugin, login->client);
+}
+
+/* What a client meant that was refused before any method looked at it; for the audit. */
+static enum guard_auth_method intended(const struct guard_login *login)
+{
+    return login->token || (login->password && !login->username) ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;
 }
 
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)
 {
+    login->method = intended(login);
     if (plugin->closed) {
-        login->method = login->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_TOKEN;
         refuse(login, GUARD_REASON_POLICY_UNAVAILABLE);
         return;
     }
     if (needs_tls(plugin, login)) {
-        login->method = login->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_TOKEN;
         snprintf(login->why, sizeof login->why, "credentials over a listener without TLS (require_tls)");
         refuse(login, GUARD_REASON_PROTOCOL_VERSION_DENIED);
         return;
@@ -177,11 +204,10 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
             try_ways(plugin, login, plugin->ways[i]);
             return;
         }
-    if (!login->username && !login->password) {
+    if (!login->username && !login->password && !login->token) {
         try_anonymous(plugin, login);
         return;
     }
-    login->method = login->password && !login->username ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;
     refuse(login, reason_without_offer(plugin, login));
 }
 

@@ -27,6 +27,8 @@ struct guard_login {
     const char *username; /* as the client sent it; NULL = none */
     const char *password; /* NULL = none; the broker cut it at a NUL */
     size_t password_length;
+    const char *token; /* of enhanced authentication, which offers nothing else; NULL = none */
+    size_t token_length;
     void *certificate;   /* to be released by guard_login_end; NULL = none */
     const char *address; /* canonical, in address_buffer, or the broker's text; NULL = not known */
     char address_buffer[GUARD_ADDRESS_SIZE];
@@ -36,12 +38,12 @@ struct guard_login {
     enum guard_auth_method method;
     enum guard_reason reason;
     struct guard_identity *identity;
+    struct guard_identity *certified; /* of the certificate, where another method has to be good as well; may be NULL */
     const char *stored_hash; /* the policy's hash that a password was verified against; valid while the policy is */
     struct auth_credential_mac mac;
     bool has_mac;
     bool cached;    /* the credential cache answered */
     bool by_worker; /* the password goes to a worker: no verdict yet */
-    bool here;      /* a worker may not have it: more than the password decides */
     bool not_ours;  /* coexist: leave it to others */
     char why[256];  /* for the log; "" = the reason says it all */
 };
@@ -57,8 +59,12 @@ void guard_login_end(struct guard_login *login);
  */
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login);
 
-/* Only a token, for MQTT 5 enhanced authentication. */
-void guard_login_token(struct guard_plugin *plugin, struct guard_login *login, const char *token, size_t length);
+/*
+ * A good token or password beside a good certificate: both must name the same user, and the identity gets the
+ * certificate's facts and its end, if that is earlier. Nothing without login->certified. Says in login->reason what is
+ * wrong.
+ */
+void guard_login_join(struct guard_login *login);
 
 /* Sends the password of a login that is by_worker to a worker; false: the queue is full, login->reason says so. */
 bool guard_login_submit(struct guard_plugin *plugin, struct guard_login *login, uint64_t attempt);

@@ -117,13 +117,15 @@ static enum guard_reason token_revoked(void *context, const struct auth_revocati
                : GUARD_REASON_NONE;
 }
 
-void guard_login_token(struct guard_plugin *plugin, struct guard_login *login, const char *token, size_t length)
+void guard_login_token(struct guard_plugin *plugin, struct guard_login *login)
 {
+    size_t length = 0;
+    const char *token = guard_login_offered_token(plugin, login, &length);
     login->method = GUARD_AUTH_TOKEN;
     if (!may_try(plugin, login))
         return;
     if (!plugin->tokens) {
-        snprintf(login->why, sizeof login->why, "no jwt_jwks_file is configured");
+        snprintf(login->why, sizeof login->why, "there are no keys that tokens could be verified with");
         refuse(login, GUARD_REASON_JWT_UNKNOWN_KEY);
         return;
     }
@@ -148,6 +150,10 @@ void guard_login_token(struct guard_plugin *plugin, struct guard_login *login, c
 const char *guard_login_offered_token(const struct guard_plugin *plugin, const struct guard_login *login,
                                       size_t *length)
 {
+    if (login->token) {
+        *length = login->token_length;
+        return login->token;
+    }
     if (login->password && auth_token_looks_like(login->password, login->password_length)) {
         *length = login->password_length;
         return login->password;
@@ -225,7 +231,7 @@ void guard_login_password(struct guard_plugin *plugin, struct guard_login *login
         return;
     }
     const char *costs = login->stored_hash ? login->stored_hash : plugin->policy->decoy;
-    if (plugin->workers && !login->here && costs && auth_password_cost(costs) == AUTH_PASSWORD_SLOW)
+    if (plugin->workers && costs && auth_password_cost(costs) == AUTH_PASSWORD_SLOW)
         login->by_worker = true;
     else
         verify_password_here(plugin, login, login->stored_hash);

@@ -7,6 +7,7 @@
 
 /* Each fills method and reason, and where that is NONE, identity (the password's also by_worker or not_ours). */
 void guard_login_certificate(struct guard_plugin *plugin, struct guard_login *login);
+void guard_login_token(struct guard_plugin *plugin, struct guard_login *login);
 void guard_login_password(struct guard_plugin *plugin, struct guard_login *login);
 
 /* Completes a login from what verifying its password came to. */

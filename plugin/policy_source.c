@@ -131,7 +131,9 @@ void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *
     }
     if (change->revocations) {
         struct guard_revocations *before = plugin->revocations;
+        pthread_mutex_lock(&plugin->shared_lock);
         plugin->revocations = change->revocations;
+        pthread_mutex_unlock(&plugin->shared_lock);
         change->revocations = before;
     }
     if (plugin->sessions && change->review_all)

@@ -133,7 +133,9 @@ static void open_or_close(struct guard_plugin *plugin, const struct guard_store_
     if (closed != plugin->closed)
         guard_log(&plugin->log, GUARD_LOG_WARNING, "%s",
                   closed ? "there is no policy that may be used: everything is denied" : "the policy is in force");
+    pthread_mutex_lock(&plugin->shared_lock);
     plugin->closed = closed;
+    pthread_mutex_unlock(&plugin->shared_lock);
     guard_plugin_update_quick(plugin);
 }
 
