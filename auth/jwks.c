@@ -69,7 +69,7 @@ static int compare_with_others(const struct auth_jwks *keys, const struct auth_k
     return 0;
 }
 
-int auth_jwks_add(struct auth_jwks *keys, struct auth_key **key, const char *place, const struct guard_log *log,
+int auth_jwks_add(struct auth_jwks *keys, struct auth_key **key, const struct auth_jwks_source *source,
                   struct guard_error *err)
 {
     int rc = compare_with_others(keys, *key, err);
@@ -88,7 +88,7 @@ int auth_jwks_add(struct auth_jwks *keys, struct auth_key **key, const char *pla
         return GUARD_OK;
     }
     if (rc == 1)
-        guard_log(log, GUARD_LOG_WARNING, "%s: a key that stands twice is used once", place);
+        guard_log(source->log, GUARD_LOG_WARNING, "%s: a key that stands twice is used once", source->place);
     auth_key_free(key);
     return rc < 0 ? rc : GUARD_OK;
 }
@@ -204,47 +204,45 @@ static const char *describe(const struct guard_json *jwk, size_t index, char *bu
     return buffer;
 }
 
-static int add_jwk(struct auth_jwks *keys, const struct guard_json *jwk, size_t index, const char *place,
-                   const struct guard_log *log, struct guard_error *err)
+static int add_jwk(struct auth_jwks *keys, const struct guard_json *jwk, size_t index, struct auth_jwks_source *source,
+                   struct guard_error *err)
 {
     struct auth_key *key;
     struct guard_error why;
     char name[96];
+    source->holds_secret |= auth_jwk_is_secret(jwk);
     int rc = auth_jwk_to_key(jwk, &key, &why);
     if (rc == GUARD_ERR_UNSUPPORTED) {
-        guard_log(log, GUARD_LOG_WARNING, "%s: %s is not used: %s", place, describe(jwk, index, name, sizeof name),
-                  why.text);
+        guard_log(source->log, GUARD_LOG_WARNING, "%s: %s is not used: %s", source->place,
+                  describe(jwk, index, name, sizeof name), why.text);
         return GUARD_OK;
     }
     if (rc == GUARD_OK)
-        rc = auth_jwks_add(keys, &key, place, log, &why);
+        rc = auth_jwks_add(keys, &key, source, &why);
     if (rc == GUARD_OK)
         return GUARD_OK;
-    return guard_fail_at(err, why.code, place, 0, 0, "%s: %s", describe(jwk, index, name, sizeof name), why.text);
+    return guard_fail_at(err, why.code, source->place, 0, 0, "%s: %s", describe(jwk, index, name, sizeof name),
+                         why.text);
 }
 
-int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, const char *place, bool *secret,
-                       const struct guard_log *log, struct guard_error *err)
+int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, struct auth_jwks_source *source,
+                       struct guard_error *err)
 {
     struct guard_json *document;
     struct guard_error why;
     size_t index = 0;
     int rc = guard_json_parse(text, length, JSON_DEPTH, &document, &why);
     if (rc != GUARD_OK)
-        return guard_fail_at(err, why.code, place, why.line, why.column, "not a JWK Set: %s", why.text);
+        return guard_fail_at(err, why.code, source->place, why.line, why.column, "not a JWK Set: %s", why.text);
     const struct guard_json *list = guard_json_get(document, "keys");
-    if (guard_json_is(list, GUARD_JSON_ARRAY)) {
-        for (const struct guard_json *k = guard_json_first(list); k && rc == GUARD_OK; k = guard_json_next(k)) {
-            *secret |= auth_jwk_is_secret(k);
-            rc = add_jwk(keys, k, index++, place, log, err);
-        }
-    } else if (!list && guard_json_get(document, "kty")) {
-        *secret |= auth_jwk_is_secret(document);
-        rc = add_jwk(keys, document, 0, place, log, err);
-    } else {
-        rc = guard_fail_at(err, GUARD_ERR_INVALID, place, 0, 0,
+    if (guard_json_is(list, GUARD_JSON_ARRAY))
+        for (const struct guard_json *k = guard_json_first(list); k && rc == GUARD_OK; k = guard_json_next(k))
+            rc = add_jwk(keys, k, index++, source, err);
+    else if (!list && guard_json_get(document, "kty"))
+        rc = add_jwk(keys, document, 0, source, err);
+    else
+        rc = guard_fail_at(err, GUARD_ERR_INVALID, source->place, 0, 0,
                            "not a JWK Set: expected a member \"keys\" that is a list of keys");
-    }
     guard_json_free(&document);
     return rc;
 }
@@ -252,14 +250,14 @@ int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, 
 int auth_jwks_parse(const char *text, size_t length, const char *place, const struct guard_log *log,
                     struct auth_jwks **out, struct guard_error *err)
 {
-    bool secret = false;
+    struct auth_jwks_source source = {.place = place, .log = log};
     *out = NULL;
     if (length > AUTH_JWKS_MAX_SIZE)
         return guard_fail_at(err, GUARD_ERR_LIMIT, place, 0, 0, "is larger than %u octets", AUTH_JWKS_MAX_SIZE);
     struct auth_jwks *keys = auth_jwks_new();
     if (!keys)
         return guard_fail_at(err, GUARD_ERR_NOMEM, place, 0, 0, "out of memory");
-    int rc = auth_jwks_add_json(keys, text, length, place, &secret, log, err);
+    int rc = auth_jwks_add_json(keys, text, length, &source, err);
     if (rc == GUARD_OK)
         rc = auth_jwks_finish(keys, place, err);
     if (rc != GUARD_OK)

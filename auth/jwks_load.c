@@ -13,19 +13,17 @@
 #include <sys/stat.h>
 
 /* PEM or a secret: one key. */
-static int add_single(struct auth_jwks *keys, const char *path, const char *kid, const struct auth_key_file *file,
-                      bool *secret, const struct guard_log *log, struct guard_error *err)
+static int add_single(struct auth_jwks *keys, const char *kid, const struct auth_key_file *file,
+                      struct auth_jwks_source *source, struct guard_error *err)
 {
     struct auth_key *key;
     struct guard_error why;
     struct auth_octets octets = {(const unsigned char *)file->content, file->length};
     int rc;
     if (file->format == AUTH_KEY_FILE_PEM) {
-        bool holds_private;
-        rc = auth_key_new_pem(file->content, file->length, &key, &holds_private, &why);
-        *secret |= holds_private;
+        rc = auth_key_new_pem(file->content, file->length, &key, &source->holds_secret, &why);
     } else {
-        *secret = true;
+        source->holds_secret = true;
         rc = auth_key_new_secret(octets, &key, &why);
     }
     if (rc == GUARD_OK && kid && auth_key_set_id(key, kid) != GUARD_OK) {
@@ -33,16 +31,16 @@ static int add_single(struct auth_jwks *keys, const char *path, const char *kid,
         rc = guard_fail(&why, GUARD_ERR_NOMEM, "out of memory");
     }
     if (rc == GUARD_OK)
-        rc = auth_jwks_add(keys, &key, path, log, &why);
-    return rc == GUARD_OK ? rc : guard_fail_at(err, why.code, path, 0, 0, "%s", why.text);
+        rc = auth_jwks_add(keys, &key, source, &why);
+    return rc == GUARD_OK ? rc : guard_fail_at(err, why.code, source->place, 0, 0, "%s", why.text);
 }
 
 /* secrets: whether content that is neither PEM nor JSON is an HMAC secret. */
 static int add_file(struct auth_jwks *keys, const char *path, const char *kid, bool secrets,
                     const struct guard_log *log, struct guard_error *err)
 {
+    struct auth_jwks_source source = {.place = path, .log = log};
     struct auth_key_file file;
-    bool secret = false;
     int rc = auth_key_file_read(path, &file, err);
     if (rc != GUARD_OK)
         return rc;
@@ -50,14 +48,12 @@ static int add_file(struct auth_jwks *keys, const char *path, const char *kid, b
         rc = guard_fail_at(err, GUARD_ERR_INVALID, path, 0, 0,
                            "neither PEM nor JSON; an HMAC secret has to be in a file named *.secret or *.key");
     else if (file.format == AUTH_KEY_FILE_JSON)
-        rc = auth_jwks_add_json(keys, file.content, file.length, path, &secret, log, err);
+        rc = auth_jwks_add_json(keys, file.content, file.length, &source, err);
     else
-        rc = add_single(keys, path, kid, &file, &secret, log, err);
-    if (rc == GUARD_OK && secret && file.readable_by_others)
+        rc = add_single(keys, kid, &file, &source, err);
+    if (rc == GUARD_OK && source.holds_secret && file.readable_by_others)
         guard_log(log, GUARD_LOG_WARNING,
-                  "%s holds a secret or a private key that every user of this machine may read; "
-                  "chmod 640 it",
-                  path);
+                  "%s holds a secret or a private key that every user of this machine may read; chmod 640 it", path);
     auth_key_file_free(&file);
     return rc;
 }

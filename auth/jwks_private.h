@@ -7,6 +7,13 @@
 
 #include <stdbool.h>
 
+/* Where keys come from. */
+struct auth_jwks_source {
+    const char *place;           /* for errors and warnings */
+    const struct guard_log *log; /* may be NULL */
+    bool holds_secret;           /* out: a secret or a private key was seen */
+};
+
 /* An empty set with one reference, or NULL. */
 struct auth_jwks *auth_jwks_new(void);
 
@@ -14,7 +21,7 @@ struct auth_jwks *auth_jwks_new(void);
  * Adds *key, which is the set's afterwards, or freed (a second copy, or an error); *key is NULL then. Before
  * auth_jwks_finish only.
  */
-int auth_jwks_add(struct auth_jwks *keys, struct auth_key **key, const char *place, const struct guard_log *log,
+int auth_jwks_add(struct auth_jwks *keys, struct auth_key **key, const struct auth_jwks_source *source,
                   struct guard_error *err);
 
 /* Refuses an empty set, builds the indexes. Afterwards the set is immutable. */
@@ -34,7 +41,7 @@ uint32_t auth_jwks_algorithms(const struct auth_jwks *keys);
 const struct auth_key *auth_jwks_at(const struct auth_jwks *keys, size_t index);
 
 /* Reads a JWKS or JWK text into an unfinished set. */
-int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, const char *place, bool *secret,
-                       const struct guard_log *log, struct guard_error *err);
+int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, struct auth_jwks_source *source,
+                       struct guard_error *err);
 
 #endif

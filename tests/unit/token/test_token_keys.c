@@ -24,7 +24,7 @@ static char folder[64];
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/guard-test-keys-XXXXXX");
+    snprintf(folder, sizeof folder, P_tmpdir "/guard-test-keys-XXXXXX");
     return mkdtemp(folder) ? 0 : -1;
 }
 

@@ -37,7 +37,7 @@ void test_key_make(struct test_key *key, enum auth_algorithm algorithm, const ch
     struct guard_error err = {0};
     char *jwk;
     key->algorithm = algorithm;
-    snprintf(key->path, sizeof key->path, "/tmp/guard-test-key-XXXXXX");
+    snprintf(key->path, sizeof key->path, P_tmpdir "/guard-test-key-XXXXXX");
     int fd = mkstemp(key->path);
     assert_true(fd >= 0);
     close(fd);
