@@ -83,3 +83,10 @@ def test_the_table_of_subscriptions(build, tmp_path):
         (tmp_path / "table.conf").write_text("[role r]\n" + "\n".join(lines) + "\n", encoding="utf-8")
         told = guardctl(build, tmp_path, "explain", "--policy", "table.conf", "--role", "r", "subscribe", wanted)
         assert re.search(rf"^coverage +{coverage}$", told.stdout, re.M), (rules, wanted, told.stdout, told.stderr)
+
+
+def test_the_kinds_of_lint_are_in_the_manual(build, tmp_path):
+    told = guardctl(build, tmp_path, "lint", "--help").stdout
+    in_command = set(re.findall(r"^  ([a-z-]+)$", told, re.M))
+    table = MANUAL.split("\n## Finding out why\n")[1]
+    assert in_command == set(re.findall(r"^\| `([a-z-]+)` \|", table, re.M)) and len(in_command) > 5
