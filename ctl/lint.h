@@ -56,8 +56,8 @@ struct lint {
     struct lint_finding *findings;
     size_t finding_count, finding_capacity;
     size_t seen[LINT_KIND_COUNT]; /* of each kind; more than LINT_SHOWN_MAX are only counted */
-    size_t pairs_left; /* of rules that may still be compared */
-    bool failed;       /* out of memory */
+    size_t pairs_left;            /* of rules that may still be compared */
+    bool failed;                  /* out of memory */
 };
 
 /* Adds a finding unless its kind is ignored. place and line: where to look. */
