@@ -3,6 +3,7 @@
 #define GUARD_ACL_CONTEXT_H
 
 #include "acl/condition.h"
+#include "acl/label.h"
 #include "acl/model.h"
 
 #define ACL_VISITS_TOPIC  4096  /* nodes visited in one publish or receive check */
@@ -208,6 +209,15 @@ enum acl_verdict acl_decide(const struct acl_walk *walk, struct acl_decision *de
 
 /* The id of the best rule, 0 if a default decided. */
 acl_rule_id acl_best_id(const struct acl_best *best, enum acl_action action);
+
+/* Which bit of acl_role_entry.first the topic that is loaded asks for. */
+static inline uint16_t acl_first_bit(const struct acl_walk *walk)
+{
+    struct acl_level *level = &walk->context->topic.levels[0];
+    if (!level->hash)
+        level->hash = acl_label_hash(walk->policy->seed, level->head, level->text, level->length);
+    return ACL_FIRST_BIT(level->hash);
+}
 
 static inline acl_rule_id acl_make_id(uint32_t role, uint32_t rule)
 {

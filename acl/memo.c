@@ -159,11 +159,14 @@ static void make(struct acl_walk *walk, struct acl_memo *memo)
     memo->candidate_count = 0;
     memo->best = walk->best;
     memo->usable = !subject->session.segment;
+    uint16_t first = acl_first_bit(walk);
     for (uint32_t i = 0; i < subject->grant_count && memo->usable; i++) {
         const struct acl_role_entry *entry = &walk->policy->roles[subject->grants[i].role];
         walk->role = subject->grants[i].role;
         walk->base = acl_rank_base(subject->grants[i].priority);
-        if (entry->segment)
+        if (entry->first != ACL_FIRST_ANY)
+            memo->consulted |= 1;
+        if (entry->first & first)
             walk_role(&m, entry);
         else if (entry->broken)
             memo->usable = false;

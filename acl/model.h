@@ -159,8 +159,12 @@ struct acl_segment {
 struct acl_role_entry {
     const struct acl_segment *segment; /* NULL: no rules */
     uint32_t root;
-    bool broken; /* a role that could not be compiled: everything is denied to its holders; segment is NULL */
+    uint16_t first; /* ACL_FIRST_BIT of every first level its filters begin with; all bits: others, too */
+    bool broken;    /* a role that could not be compiled: everything is denied to its holders; segment is NULL */
 };
+
+#define ACL_FIRST_ANY       0xffff
+#define ACL_FIRST_BIT(hash) ((uint16_t)(1U << ((hash) >> 28)))
 
 /* A segment in use, and how much of it. */
 struct acl_part {

@@ -1,5 +1,7 @@
 #include "acl/policy.h"
 
+#include "acl/label.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +69,20 @@ void acl_policy_clear_role(struct acl_policy *policy, struct acl_role_entry *rol
     *entry = (struct acl_role_entry){0};
 }
 
+/* Which first levels a role's filters have, for acl_role_entry.first. */
+static uint16_t first_levels(const struct acl_segment *segment, uint32_t root)
+{
+    const struct acl_node *node = &segment->nodes[root];
+    uint16_t first = 0;
+    if (node->flags & (ACL_HAS_SPECIAL | ACL_HAS_OPEN | ACL_HAS_EXACT))
+        return ACL_FIRST_ANY;
+    for (uint32_t child = node->first_child; child && first != ACL_FIRST_ANY; child = node->next_sibling) {
+        node = &segment->nodes[child];
+        first |= ACL_FIRST_BIT(acl_label_hash(segment->seed, node->head, acl_node_text(segment, node), node->length));
+    }
+    return first;
+}
+
 int acl_policy_add_part(struct acl_policy *policy, struct acl_role_entry *roles, struct acl_segment *segment)
 {
     struct acl_part *parts = reallocarray(policy->parts, policy->part_count + 1, sizeof *parts);
@@ -82,7 +98,8 @@ int acl_policy_add_part(struct acl_policy *policy, struct acl_role_entry *roles,
         if (!role->rule_count)
             continue;
         acl_policy_clear_role(policy, roles, role->id);
-        roles[role->id] = (struct acl_role_entry){.segment = segment, .root = root};
+        roles[role->id] =
+            (struct acl_role_entry){.segment = segment, .root = root, .first = first_levels(segment, root)};
         part->live_rules += role->rule_count;
         policy->rule_count += role->rule_count;
     }

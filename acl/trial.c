@@ -48,12 +48,13 @@ static enum acl_outcome try_filter(struct acl_walk *walk, bool allow)
 static enum acl_outcome ask(const struct acl_trial *trial, const struct acl_segment *segment, bool allow,
                             enum acl_condition_kind *failed)
 {
-    struct acl_role_entry entry = {.segment = segment};
+    struct acl_role_entry entry = {.segment = segment, .first = ACL_FIRST_ANY};
     struct acl_grant grant = {0, 0};
     struct acl_subject subject = *trial->subject;
     struct acl_policy policy;
     memset(&policy, 0, sizeof policy);
     policy.roles = &entry;
+    policy.seed = segment->seed;
     for (int action = 0; action < ACL_ACTIONS; action++)
         policy.default_rank[action] = ACL_RANK_NONE;
     subject.grants = &grant;

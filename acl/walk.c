@@ -192,14 +192,15 @@ static void walk_role(struct acl_walk *walk, const struct acl_role_entry *entry)
 void acl_walk_topic(struct acl_walk *walk)
 {
     const struct acl_subject *subject = walk->subject;
+    uint16_t first = acl_first_bit(walk);
     for (uint32_t i = 0; i < subject->grant_count; i++) {
         const struct acl_role_entry *entry = &walk->policy->roles[subject->grants[i].role];
+        walk->broken |= entry->broken;
+        if (!(entry->first & first))
+            continue; /* none of its filters begins like this topic */
         walk->role = subject->grants[i].role;
         walk->base = acl_rank_base(subject->grants[i].priority);
-        if (entry->segment)
-            walk_role(walk, entry);
-        else
-            walk->broken |= entry->broken;
+        walk_role(walk, entry);
     }
     if (subject->session.segment) {
         walk->role = ACL_SESSION_ROLE;

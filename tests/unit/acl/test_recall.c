@@ -110,7 +110,9 @@ static void compare(struct acl_context *context, const struct acl_policy *policy
     struct acl_request request = {.action = (enum acl_action)draw(3), .topic = topic, .qos = (uint8_t)draw(2)};
     if (draw(2))
         request.topic_length = strlen(topic);
+    bool again = request.action == ACL_RECEIVE && acl_receives_again(context, policy, subject, topic);
     acl_check(context, policy, subject, &request, &a);
+    assert_true(!again || a.verdict == ACL_ALLOW);
     acl_check(fresh, other, other_subject, &request, &b);
     struct acl_rule_info p, q;
     acl_rule_name(policy, subject, a.rule, x, sizeof x);
