@@ -305,9 +305,11 @@ static struct shard *writable(struct guard_shard_builder *builder, size_t index,
         shard->size - shard->used >= bytes)
         return shard;
     /* doubling when it grows again; the slack is given back by finish */
-    bool growing = shard && is_owned(builder, index);
-    uint32_t more = growing ? shard->count + 1 : 1;
-    uint32_t extra = growing ? (shard->used < SHARD_MAX / 2 ? shard->used : 0) + bytes : bytes;
+    uint32_t more = 1, extra = bytes;
+    if (shard && is_owned(builder, index)) { /* no `c ? a->n + 1 : 1` here: gcc 14.2 reads a->n whatever c is */
+        more += shard->count;
+        extra += shard->used < SHARD_MAX / 2 ? shard->used : 0;
+    }
     struct shard *grown = shard_repack(shard, &builder->map->hash_key, more, extra);
     if (grown)
         adopt(builder, index, grown);
