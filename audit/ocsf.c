@@ -16,6 +16,7 @@ struct map {
     enum audit_action action;
     bool failed;
     struct audit_out *out;
+    const char *start; /* of the line */
 };
 
 struct class
