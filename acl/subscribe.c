@@ -26,10 +26,23 @@ static bool take_any_level(struct asked *a)
     return true;
 }
 
+/* Whether the level cannot be bound, so that a deny's equals any. */
+static bool is_any_level(const struct acl_walk *walk, const struct acl_node *node)
+{
+    if (node->kind < ACL_NODE_ONE)
+        return false;
+    const struct acl_value *value = &walk->subject->values[acl_node_slot(node)];
+    bool opens = node->depth == 1 && acl_node_prefix(node) == 0, partly = value->partly || !value->count;
+    if (node->kind != ACL_NODE_ANY)
+        return value->state != ACL_VALUE_BOUND || (opens && value->dollar);
+    for (uint32_t i = 0; i < value->count; i++)
+        partly |= opens && acl_is_dollar(&value->levels[i]);
+    return partly;
+}
+
 static bool is_asked_one(struct asked *a, const struct acl_node *node, const struct acl_value *value)
 {
-    bool opens = node->depth == 1 && acl_node_prefix(node) == 0;
-    if (value->state != ACL_VALUE_BOUND || (opens && value->dollar))
+    if (is_any_level(a->walk, node))
         return take_any_level(a);
     const struct acl_level *level = &a->walk->context->asked.levels[a->left - 1];
     a->left--;
@@ -39,22 +52,21 @@ static bool is_asked_one(struct asked *a, const struct acl_node *node, const str
 static bool is_asked_any(struct asked *a, const struct acl_node *node, const struct acl_value *value)
 {
     const struct acl_level *level = &a->walk->context->asked.levels[a->left - 1];
-    bool opens = node->depth == 1 && acl_node_prefix(node) == 0, partly = value->partly || !value->count;
+    bool opens = node->depth == 1 && acl_node_prefix(node) == 0;
     for (uint32_t i = 0; i < value->count; i++) {
-        if (opens && acl_is_dollar(&value->levels[i])) {
-            partly = true;
-        } else if (level->kind == ACL_TOKEN_LITERAL && acl_value_fits(a->segment, node, &value->levels[i], level)) {
+        if (!(opens && acl_is_dollar(&value->levels[i])) && level->kind == ACL_TOKEN_LITERAL &&
+            acl_value_fits(a->segment, node, &value->levels[i], level)) {
             a->left--;
             return true;
         }
     }
-    return partly && take_any_level(a);
+    return is_any_level(a->walk, node) && take_any_level(a);
 }
 
 static bool is_asked_path(struct asked *a, const struct acl_node *node, const struct acl_value *value)
 {
     const struct acl_level *levels = a->walk->context->asked.levels;
-    if (value->state != ACL_VALUE_BOUND || (node->depth == 1 && value->dollar))
+    if (is_any_level(a->walk, node))
         return take_any_level(a);
     for (uint32_t i = value->count; i > 0; i--) {
         if (!a->left || levels[a->left - 1].kind != ACL_TOKEN_LITERAL ||
@@ -92,8 +104,14 @@ bool acl_rule_is_asked(const struct acl_walk *walk, const struct acl_segment *se
     const struct acl_filter *filter = &walk->context->asked;
     struct asked a = {walk, segment, rule->allow, filter->count};
     const struct acl_node *node = &segment->nodes[rule->node];
-    if (filter->open != (rule->end == ACL_END_OPEN) || (node->kind == ACL_NODE_ROOT && rule->end == ACL_END_EXACT))
+    if (node->kind == ACL_NODE_ROOT && rule->end == ACL_END_EXACT)
         return false;
+    if (filter->open != (rule->end == ACL_END_OPEN)) {
+        /* `#` fills a level, too: that of a deny which cannot be bound equals it */
+        if (rule->allow || !filter->open || !is_any_level(walk, node))
+            return false;
+        node = &segment->nodes[node->parent];
+    }
     for (; node->kind != ACL_NODE_ROOT; node = &segment->nodes[node->parent])
         if (!is_asked_level(&a, node))
             return false;
