@@ -99,8 +99,12 @@ void guard_login_certificate(struct guard_plugin *plugin, struct guard_login *lo
     struct guard_error why;
     login->method = GUARD_AUTH_CERTIFICATE;
     login->reason = auth_certificate_verify(plugin->certificates, &request, &login->identity, &why);
-    if (login->reason != GUARD_REASON_NONE)
+    if (login->reason != GUARD_REASON_NONE) {
         snprintf(login->why, sizeof login->why, "%.250s", why.text);
+    } else if (login->identity->not_after <= plugin->now) { /* its last second: the session would have ended already */
+        snprintf(login->why, sizeof login->why, "the certificate expires now");
+        refuse(login, GUARD_REASON_CERT_REVOKED);
+    }
 }
 
 /* ---- token ---- */
