@@ -22,7 +22,7 @@ struct auth_jwks_watch {
     char *path;
     struct guard_log log;
     struct auth_jwks *keys;
-    int notify;       /* inotify descriptor, -1 = none: then the file is looked at every time */
+    int notify;       /* inotify descriptor */
     bool pending;     /* something changed, or the last load failed */
     int64_t retry_at; /* monotonic; after a failure */
     atomic_bool reload;
@@ -68,20 +68,17 @@ int auth_jwks_watch_new(const char *path, const struct guard_log *log, struct au
     struct auth_jwks_watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return guard_fail_at(err, GUARD_ERR_NOMEM, path, 0, 0, "out of memory");
-    watch->notify = -1;
     if (log)
         watch->log = *log;
     watch->path = strdup(path);
-    int rc = GUARD_OK;
+    watch->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    int rc;
     if (!watch->path)
         rc = guard_fail_at(err, GUARD_ERR_NOMEM, path, 0, 0, "out of memory");
-    if (rc == GUARD_OK) {
-        watch->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (watch->notify < 0 || !add_watches(watch)) /* before the load: a change in between is seen */
-            rc = guard_fail_at(err, errno == ENOENT ? GUARD_ERR_NOT_FOUND : GUARD_ERR_IO, path, 0, 0,
-                               "the folder cannot be watched: %s", strerrordesc_np(errno));
-    }
-    if (rc == GUARD_OK)
+    else if (watch->notify < 0 || !add_watches(watch)) /* before the load: a change in between is seen */
+        rc = guard_fail_at(err, errno == ENOENT ? GUARD_ERR_NOT_FOUND : GUARD_ERR_IO, path, 0, 0,
+                           "the folder cannot be watched: %s", strerrordesc_np(errno));
+    else
         rc = auth_jwks_load(path, log, &watch->keys, err);
     if (rc != GUARD_OK)
         auth_jwks_watch_free(&watch);

@@ -10,6 +10,7 @@ bool auth_pem_is(const char *text, size_t length)
     return memmem(text, length, "-----BEGIN ", 11) != NULL;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int no_passphrase(char *buffer, int size, int writing, void *context)
 {
     (void)buffer;

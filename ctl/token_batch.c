@@ -50,6 +50,40 @@ static bool optional_text(struct ctl_json *json, struct ctl_text *out)
     return ctl_json_peek(json) == 'n' ? ctl_json_null(json) : ctl_json_string(json, out);
 }
 
+#define SKIP_DEPTH 16
+
+/* Steps over a value of any type: of a member that is no part of the question (a test's name, what it expects …). */
+static bool skip_value(struct ctl_json *json, unsigned depth)
+{
+    struct ctl_text text;
+    unsigned outer;
+    bool truth;
+    switch (ctl_json_peek(json)) {
+    case '"':
+        return ctl_json_string(json, &text);
+    case 't':
+    case 'f':
+        return ctl_json_bool(json, &truth);
+    case 'n':
+        return ctl_json_null(json);
+    case '{':
+    case '[':
+        break;
+    default: {
+        size_t number = strspn(json->at, "+-.0123456789eE");
+        json->at += number;
+        return number || ctl_json_fail(json, "expected a value");
+    }
+    }
+    bool object = ctl_json_peek(json) == '{';
+    if (depth == SKIP_DEPTH || !ctl_json_open(json, object ? '{' : '[', &outer))
+        return ctl_json_fail(json, "nested too deeply");
+    while (object ? ctl_json_next_member(json, &text, outer) : ctl_json_next_element(json, outer))
+        if (!skip_value(json, depth + 1))
+            break;
+    return !json->error;
+}
+
 static bool read_member(struct ctl_json *json, const char *name, struct question *q)
 {
     if (strcmp(name, "token") == 0)
@@ -61,7 +95,7 @@ static bool read_member(struct ctl_json *json, const char *name, struct question
     if (strcmp(name, "certificate") == 0)
         return optional_text(json, &q->certificate);
     if (strcmp(name, "now") != 0)
-        return ctl_json_fail(json, "unknown member; there are token, client_id, username, certificate and now");
+        return skip_value(json, 0);
     if (ctl_json_peek(json) == 'n')
         return ctl_json_null(json);
     q->has_now = true;
@@ -166,6 +200,8 @@ int ctl_token_batch(const struct ctl_token_check *check, FILE *in, FILE *out)
     bool understood = true;
     while ((length = getline(&line, &capacity, in)) > 0) {
         number++;
+        if (line[strspn(line, " \t\r\n")] == '\0' && strlen(line) == (size_t)length)
+            continue;
         guard_buffer_clear(&answers);
         if (strlen(line) != (size_t)length) {
             write_error(&answers, number, "a NUL octet in the line; write \\u0000");

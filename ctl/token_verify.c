@@ -359,9 +359,8 @@ const struct ctl_command ctl_token_verify = {
     "                         the connection that shows the token (one token; --batch lines have their own)\n"
     "  --batch                read JSON lines {\"token\", \"client_id\", \"username\", \"certificate\": \"file.pem\", "
     "\"now\": N}\n"
-    "                         (all but token may be left out) and write one line each: "
-    "{\"valid\":true,\"identity\":\"…\",\n"
-    "                         \"expires\":N} or {\"valid\":false,\"reason\":\"…\"}\n"
+    "                         (all but token may be left out, others are ignored) and write one line each:\n"
+    "                         {\"valid\":true,\"identity\":\"…\",\"expires\":N} or {\"valid\":false,\"reason\":\"…\"}\n"
     "\n"
     "Exit: 0 valid (--batch: every line was understood), 1 not valid, 2 wrong usage, keys that are refused, or a line\n"
     "that is no question.\n",
