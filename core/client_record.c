@@ -16,7 +16,7 @@ enum list { ROLES, CLIENT_IDS, ATTRIBUTES, LISTS };
 
 /* A record while it is put together. */
 struct draft {
-    struct guard_buffer lists[LISTS];
+    struct guard_buffer *lists; /* LISTS of them */
     unsigned counts[LISTS];
     const char *password;
     bool disabled, doubled_disabled;
@@ -207,12 +207,14 @@ static void write_draft(const struct draft *draft, struct guard_buffer *out)
             guard_buffer_append(out, draft->lists[i].data, draft->lists[i].length);
 }
 
-int guard_client_record_pack(const struct guard_client_lines *lines, struct guard_buffer *out,
-                             struct guard_problems *problems)
+int guard_client_record_pack(const struct guard_client_lines *lines, struct guard_client_scratch *scratch,
+                             struct guard_buffer *out, struct guard_problems *problems)
 {
-    struct draft draft = {.problems = problems};
+    struct draft draft = {.problems = problems, .lists = scratch->lists};
     int rc = GUARD_OK;
     guard_buffer_clear(out);
+    for (int i = 0; i < LISTS; i++)
+        guard_buffer_clear(&scratch->lists[i]);
     for (size_t i = 0; i < lines->count && rc == GUARD_OK; i++) {
         draft.line = &lines->lines[lines->order ? lines->order[i] : i];
         rc = take_line(&draft);
@@ -222,8 +224,6 @@ int guard_client_record_pack(const struct guard_client_lines *lines, struct guar
         if (out->length > GUARD_CLIENT_RECORD_MAX)
             complain(&draft, 0, "makes the record larger than 1 MiB", "");
     }
-    for (int i = 0; i < LISTS; i++)
-        guard_buffer_free(&draft.lists[i]);
     if (rc == GUARD_OK && draft.faulty)
         rc = GUARD_ERR_INVALID;
     return rc == GUARD_OK && out->failed ? GUARD_ERR_NOMEM : rc;
@@ -231,7 +231,8 @@ int guard_client_record_pack(const struct guard_client_lines *lines, struct guar
 
 void guard_client_record_pack_disabled(struct guard_buffer *out)
 {
-    struct draft draft = {.disabled = true};
+    struct guard_client_scratch nothing = {0};
+    struct draft draft = {.disabled = true, .lists = nothing.lists};
     guard_buffer_clear(out);
     write_draft(&draft, out);
 }

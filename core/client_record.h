@@ -18,9 +18,14 @@ struct guard_client_lines {
     size_t count;
 };
 
+/* Memory kept from record to record. Zero-initialise; guard_buffer_free each. */
+struct guard_client_scratch {
+    struct guard_buffer lists[3];
+};
+
 /* Validates and packs into *out (emptied first). GUARD_OK, GUARD_ERR_INVALID (problems tell), GUARD_ERR_NOMEM. */
-int guard_client_record_pack(const struct guard_client_lines *lines, struct guard_buffer *out,
-                             struct guard_problems *problems);
+int guard_client_record_pack(const struct guard_client_lines *lines, struct guard_client_scratch *scratch,
+                             struct guard_buffer *out, struct guard_problems *problems);
 
 /* The record that opens nothing. */
 void guard_client_record_pack_disabled(struct guard_buffer *out);

@@ -3,7 +3,6 @@
 #include "core/buffer.h"
 #include "core/client_record.h"
 #include "core/shard_map.h"
-#include "core/siphash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@ static struct guard_shard_map *as_map(const struct guard_clients *clients)
 struct guard_clients_builder {
     struct guard_shard_builder *map;
     struct guard_buffer record; /* kept between puts, so that a million of them need no million allocations */
+    struct guard_client_scratch scratch;
 };
 
 struct guard_clients *guard_clients_ref(struct guard_clients *clients)
@@ -163,12 +163,31 @@ struct guard_clients_builder *guard_clients_builder_new(const struct guard_clien
     return builder;
 }
 
+struct guard_clients_builder *guard_clients_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
+                                                              size_t bytes)
+{
+    struct guard_clients_builder *builder = calloc(1, sizeof *builder);
+    if (!builder)
+        return NULL;
+    builder->map = guard_shard_builder_new_keyed(key, count, bytes);
+    if (!builder->map)
+        guard_clients_builder_free(&builder);
+    return builder;
+}
+
+struct guard_siphash_key guard_clients_key(const struct guard_clients *clients)
+{
+    return guard_shard_map_key(as_map(clients));
+}
+
 void guard_clients_builder_free(struct guard_clients_builder **builder)
 {
     if (!*builder)
         return;
     guard_shard_builder_free(&(*builder)->map);
     guard_buffer_free(&(*builder)->record);
+    for (size_t i = 0; i < sizeof(*builder)->scratch.lists / sizeof(*builder)->scratch.lists[0]; i++)
+        guard_buffer_free(&(*builder)->scratch.lists[i]);
     free(*builder);
     *builder = NULL;
 }
@@ -194,7 +213,7 @@ static int put_lines(struct guard_clients_builder *builder, const struct guard_c
                            GUARD_CLIENT_NAME_MAX);
         return GUARD_ERR_INVALID;
     }
-    int rc = guard_client_record_pack(lines, &builder->record, problems);
+    int rc = guard_client_record_pack(lines, &builder->scratch, &builder->record, problems);
     return rc == GUARD_OK ? put_record(builder, first->name) : rc;
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/error.h"
 #include "core/policy_text.h"
+#include "core/siphash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -88,6 +89,11 @@ const char *guard_client_attribute(const struct guard_client_view *view, const c
  */
 struct guard_clients_builder;
 struct guard_clients_builder *guard_clients_builder_new(const struct guard_clients *base);
+/* Empty, for records read back in the order guard_clients_each gave them: with that table's key, its number and bytes.
+ */
+struct guard_clients_builder *guard_clients_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
+                                                              size_t bytes);
+struct guard_siphash_key guard_clients_key(const struct guard_clients *clients);
 void guard_clients_builder_free(struct guard_clients_builder **builder); /* *builder may be NULL */
 
 /*

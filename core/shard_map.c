@@ -1,7 +1,6 @@
 #include "core/shard_map.h"
 
 #include "core/memory.h"
-#include "core/siphash.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -32,7 +31,8 @@ struct guard_shard_map {
 
 struct guard_shard_builder {
     struct guard_shard_map *map;
-    uint8_t owned[SHARDS / 8]; /* shards no finished map refers to: these may be changed */
+    uint8_t owned[SHARDS / 8];               /* shards no finished map refers to: these may be changed */
+    uint32_t expected_count, expected_bytes; /* of a new shard */
 };
 
 static void shard_unref(struct shard *shard)
@@ -277,6 +277,26 @@ struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map
     return builder;
 }
 
+struct guard_shard_builder *guard_shard_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
+                                                          size_t bytes)
+{
+    struct guard_shard_builder *builder = guard_shard_builder_new(NULL);
+    size_t entries = count / SHARDS, octets = bytes / SHARDS;
+    if (!builder)
+        return NULL;
+    builder->map->hash_key = *key;
+    if (entries < SHARD_MAX / 64 && octets < SHARD_MAX / 4) { /* a quarter more: shards are not equally full */
+        builder->expected_count = (uint32_t)(entries + entries / 4);
+        builder->expected_bytes = (uint32_t)(octets + octets / 4);
+    }
+    return builder;
+}
+
+struct guard_siphash_key guard_shard_map_key(const struct guard_shard_map *map)
+{
+    return map ? map->hash_key : guard_siphash_random_key();
+}
+
 void guard_shard_builder_free(struct guard_shard_builder **builder)
 {
     if (*builder)
@@ -363,25 +383,38 @@ bool guard_shard_builder_find(const struct guard_shard_builder *builder, const c
     return guard_shard_map_find(builder->map, key, length, entry);
 }
 
+/* Gives back what a shard has too much; one with holes is made anew. False: out of memory. */
+static bool pack(struct guard_shard_builder *builder, size_t index)
+{
+    struct shard *shard = builder->map->shards[index], *packed = NULL;
+    if (shard->count && shard->count == shard->occupied && shard->slot_count <= 2 * slots_for(shard->count)) {
+        char *bytes = realloc(shard->bytes, shard->used); /* smaller: stays where it is */
+        shard->bytes = bytes ? bytes : shard->bytes;
+        shard->size = bytes ? shard->used : shard->size;
+        return true;
+    }
+    if (shard->count) {
+        packed = shard_repack(shard, &builder->map->hash_key, 0, 0);
+        if (!packed)
+            return false;
+    }
+    shard_unref(shard);
+    builder->map->shards[index] = packed;
+    return true;
+}
+
 struct guard_shard_map *guard_shard_builder_finish(struct guard_shard_builder **builder)
 {
     struct guard_shard_builder *done = *builder;
     struct guard_shard_map *map = NULL;
-    for (size_t i = 0; i < SHARDS; i++) {
-        if (!done->map->shards[i] || !is_owned(done, i))
-            continue;
-        struct shard *packed = NULL;
-        if (done->map->shards[i]->count) {
-            packed = shard_repack(done->map->shards[i], &done->map->hash_key, 0, 0);
-            if (!packed)
-                goto end;
-        }
-        shard_unref(done->map->shards[i]);
-        done->map->shards[i] = packed;
+    bool fine = true;
+    for (size_t i = 0; i < SHARDS && fine; i++)
+        if (done->map->shards[i] && is_owned(done, i))
+            fine = pack(done, i);
+    if (fine) {
+        map = done->map;
+        done->map = NULL;
     }
-    map = done->map;
-    done->map = NULL;
-end:
     guard_shard_builder_free(builder);
     return map;
 }

@@ -7,6 +7,7 @@
 #define GUARD_CORE_SHARD_MAP_H
 
 #include "core/error.h"
+#include "core/siphash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,14 @@ struct guard_shard_builder;
 
 /* Starts with what base holds (NULL: nothing); base itself is never changed. NULL: out of memory. */
 struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map *base);
+/*
+ * An empty builder that hashes with key and makes room for about count entries of bytes octets in all: for reading
+ * entries back in the order in which `each` gave them, which then is fast. NULL: out of memory.
+ */
+struct guard_shard_builder *guard_shard_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
+                                                          size_t bytes);
+/* The key a map hashes with; map may be NULL (a new key). */
+struct guard_siphash_key guard_shard_map_key(const struct guard_shard_map *map);
 void guard_shard_builder_free(struct guard_shard_builder **builder);
 /* GUARD_OK, GUARD_ERR_NOMEM, or GUARD_ERR_LIMIT (a shard would outgrow 2 GiB); unless GUARD_OK nothing is changed. */
 int guard_shard_builder_put(struct guard_shard_builder *builder, const char *key, size_t key_length, const char *value,

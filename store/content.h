@@ -5,6 +5,7 @@
 #ifndef GUARD_STORE_CONTENT_H
 #define GUARD_STORE_CONTENT_H
 
+#include "core/buffer.h"
 #include "core/clients.h"
 #include "core/revocations.h"
 #include "core/shard_map.h"
@@ -59,8 +60,9 @@ struct guard_content_edit {
     uint64_t version, confirm, roles, rules;
     unsigned incomplete;
     bool whole;
-    struct guard_policy_line *lines; /* scratch */
+    struct guard_policy_line *lines; /* scratch, like the buffers: kept from key to key */
     size_t lines_capacity;
+    struct guard_buffer place, packed;
 };
 
 /*

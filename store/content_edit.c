@@ -18,28 +18,46 @@
 static const struct guard_policy_line quarantine = {
     .section = GUARD_SECTION_ROLE, .name = "", .field = QUARANTINE_FIELD, .value = QUARANTINE_RULE, .place = ""};
 
+/* For reading everything anew: hashed as the last good content, so that comparing the two walks both in order. */
+static void make_empty_builders(struct guard_content_edit *edit, const struct guard_content *good)
+{
+    struct guard_siphash_key sections = guard_shard_map_key(good->sections), clients = guard_clients_key(good->clients);
+    edit->sections = guard_shard_builder_new_keyed(&sections, 0, 0);
+    edit->clients = guard_clients_builder_new_keyed(&clients, guard_clients_count(good->clients),
+                                                    guard_clients_memory(good->clients));
+    edit->revocations = guard_revocations_builder_new(NULL);
+}
+
 int guard_content_edit_begin(struct guard_content_edit *edit, const struct guard_content *base,
                              const struct guard_content *good, const struct guard_content_checks *checks)
 {
-    static const struct guard_content nothing = {0};
     edit->whole = base == NULL;
-    base = base ? base : &nothing;
     edit->checks = checks;
     edit->good = good;
-    edit->version = base->version;
-    edit->confirm = base->confirm;
-    edit->roles = base->roles;
-    edit->rules = base->rules;
-    edit->incomplete = base->incomplete;
-    edit->sections = guard_shard_builder_new(base->sections);
-    edit->clients = guard_clients_builder_new(base->clients);
-    edit->revocations = guard_revocations_builder_new(base->revocations);
-    if (edit->whole)
+    if (edit->whole) {
+        make_empty_builders(edit, good);
         guard_faults_begin(checks->faults);
+    } else {
+        edit->version = base->version;
+        edit->confirm = base->confirm;
+        edit->roles = base->roles;
+        edit->rules = base->rules;
+        edit->incomplete = base->incomplete;
+        edit->sections = guard_shard_builder_new(base->sections);
+        edit->clients = guard_clients_builder_new(base->clients);
+        edit->revocations = guard_revocations_builder_new(base->revocations);
+    }
     if (edit->sections && edit->clients && edit->revocations)
         return GUARD_OK;
     guard_content_edit_abandon(edit);
     return GUARD_ERR_NOMEM;
+}
+
+static void free_scratch(struct guard_content_edit *edit)
+{
+    free(edit->lines);
+    guard_buffer_free(&edit->place);
+    guard_buffer_free(&edit->packed);
 }
 
 void guard_content_edit_abandon(struct guard_content_edit *edit)
@@ -47,7 +65,7 @@ void guard_content_edit_abandon(struct guard_content_edit *edit)
     guard_shard_builder_free(&edit->sections);
     guard_clients_builder_free(&edit->clients);
     guard_revocations_builder_free(&edit->revocations);
-    free(edit->lines);
+    free_scratch(edit);
     *edit = (struct guard_content_edit){0};
 }
 
@@ -63,7 +81,7 @@ int guard_content_edit_finish(struct guard_content_edit *edit, struct guard_cont
     content->sections = guard_shard_builder_finish(&edit->sections);
     content->clients = guard_clients_builder_finish(&edit->clients);
     content->revocations = guard_revocations_builder_finish(&edit->revocations);
-    free(edit->lines);
+    free_scratch(edit);
     *edit = (struct guard_content_edit){0};
     if (content->sections && content->clients && content->revocations)
         return GUARD_OK;
@@ -76,7 +94,7 @@ struct item {
     struct guard_content_edit *edit;
     enum guard_key_kind kind;
     const char *name;
-    char *place; /* the whole key */
+    const char *place; /* the whole key */
     struct guard_problems problems;
 };
 
@@ -208,6 +226,7 @@ static int set_section(struct item *item, const char *value, size_t length)
 static int pack_lines(const struct guard_policy_line *lines, size_t count, struct guard_buffer *out)
 {
     uint32_t number = (uint32_t)count;
+    guard_buffer_clear(out);
     guard_buffer_append(out, &number, sizeof number);
     for (size_t i = 0; i < count; i++) {
         guard_buffer_append(out, lines[i].field, strlen(lines[i].field) + 1);
@@ -226,12 +245,9 @@ static bool good_section(const struct item *item, struct guard_shard_entry *entr
 
 static int put_lines(struct item *item, const struct guard_policy_line *lines, size_t count)
 {
-    struct guard_buffer packed = {0};
-    int rc = pack_lines(lines, count, &packed);
-    if (rc == GUARD_OK)
-        rc = set_section(item, packed.data, packed.length);
-    guard_buffer_free(&packed);
-    return rc;
+    struct guard_buffer *packed = &item->edit->packed;
+    int rc = pack_lines(lines, count, packed);
+    return rc == GUARD_OK ? set_section(item, packed->data, packed->length) : rc;
 }
 
 /* Whether the last good version is in truth what stands in for a role that never was good. */
@@ -268,16 +284,13 @@ static int keep_good_section(struct item *item)
 static bool passes(struct item *item, size_t count)
 {
     const struct guard_store_callbacks *callbacks = item->edit->checks->callbacks;
+    struct guard_buffer *packed = &item->edit->packed;
     struct guard_shard_entry entry;
-    struct guard_buffer packed = {0};
-    bool same = false;
     if (!callbacks->check)
         return true;
-    if (good_section(item, &entry) && pack_lines(item->edit->lines, count, &packed) == GUARD_OK)
-        same = packed.length == entry.value_length && memcmp(packed.data, entry.value, packed.length) == 0;
-    guard_buffer_free(&packed);
-    if (same) /* it passed before */
-        return true;
+    if (good_section(item, &entry) && pack_lines(item->edit->lines, count, packed) == GUARD_OK &&
+        packed->length == entry.value_length && memcmp(packed->data, entry.value, packed->length) == 0)
+        return true; /* it passed before */
     int rc = callbacks->check(callbacks->context, item->edit->lines, count, &item->problems);
     if (rc != GUARD_OK && !item->problems.errors)
         complain(item, "does not pass the check");
@@ -430,17 +443,16 @@ static int take(struct item *item, const struct guard_reply *reply)
 int guard_content_edit_take(struct guard_content_edit *edit, const char *key, const struct guard_reply *reply)
 {
     struct item item = {.edit = edit};
-    struct guard_buffer place = {0};
     item.kind = guard_key_parse(key, &item.name);
-    guard_buffer_text(&place, edit->checks->prefix);
-    guard_buffer_text(&place, key);
-    if (place.failed)
+    guard_buffer_clear(&edit->place);
+    guard_buffer_text(&edit->place, edit->checks->prefix);
+    guard_buffer_text(&edit->place, key);
+    if (edit->place.failed)
         return GUARD_ERR_NOMEM;
-    item.place = place.data;
+    item.place = edit->place.data;
     int rc = take(&item, reply);
     if (item.problems.count || (!edit->whole && edit->checks->faults->count))
         report(&item);
     guard_problems_free(&item.problems);
-    guard_buffer_free(&place);
     return rc;
 }

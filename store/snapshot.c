@@ -20,7 +20,8 @@ struct header {
     char reserved[2];
     uint32_t byte_order;
     int64_t saved_at;
-    uint64_t version, sections, clients, revocations;
+    uint64_t version, sections, clients, revocations, client_bytes;
+    struct guard_siphash_key section_key, client_key;
     uint32_t prefix_length;
     uint32_t reserved_end;
 };
@@ -96,6 +97,9 @@ static void put_all(struct writer *w, const char *prefix, const struct guard_con
                             .sections = guard_shard_map_count(content->sections),
                             .clients = guard_clients_count(content->clients),
                             .revocations = guard_revocations_count(content->revocations),
+                            .client_bytes = guard_clients_memory(content->clients),
+                            .section_key = guard_shard_map_key(content->sections),
+                            .client_key = guard_clients_key(content->clients),
                             .prefix_length = (uint32_t)strlen(prefix)};
     memcpy(header.magic, magic, sizeof magic);
     put(w, &header, sizeof header);
@@ -255,14 +259,24 @@ static int take_entries(struct reader *r)
     return rc == GUARD_OK ? rc : damaged(r, "an entry is malformed");
 }
 
+static int make_builders(struct reader *r)
+{
+    const struct header *h = &r->header;
+    size_t rest = (size_t)(r->end - r->at); /* nothing is expected that the file cannot hold */
+    r->sections = guard_shard_builder_new_keyed(&h->section_key, 0, 0);
+    r->clients = guard_clients_builder_new_keyed(&h->client_key, h->clients < rest ? h->clients : 0,
+                                                 h->client_bytes < 2 * rest ? h->client_bytes : 0);
+    r->revocations = guard_revocations_builder_new(NULL);
+    return r->sections && r->clients && r->revocations
+               ? GUARD_OK
+               : guard_fail_at(r->err, GUARD_ERR_NOMEM, r->path, 0, 0, "out of memory");
+}
+
 static int take_all(struct reader *r, const char *prefix, struct guard_content *content)
 {
-    r->sections = guard_shard_builder_new(NULL);
-    r->clients = guard_clients_builder_new(NULL);
-    r->revocations = guard_revocations_builder_new(NULL);
-    int rc = r->sections && r->clients && r->revocations
-                 ? take_header(r, prefix)
-                 : guard_fail_at(r->err, GUARD_ERR_NOMEM, r->path, 0, 0, "out of memory");
+    int rc = take_header(r, prefix);
+    if (rc == GUARD_OK)
+        rc = make_builders(r);
     if (rc == GUARD_OK)
         rc = take_entries(r);
     if (rc == GUARD_OK) {
