@@ -85,8 +85,33 @@ def test_the_table_of_subscriptions(build, tmp_path):
         assert re.search(rf"^coverage +{coverage}$", told.stdout, re.M), (rules, wanted, told.stdout, told.stderr)
 
 
+WHY = MANUAL.split("\n## Finding out why\n")[1]
+
+
+def test_the_shown_explanation_is_what_is_said(build, recipes):
+    command, output = re.search(r"^```console\n\$ (guardctl explain .*?)\n(.*?)^```", WHY, re.S | re.M).groups()
+    assert guardctl(build, recipes, *shlex.split(command)[1:]).stdout == output
+
+
+def test_the_shown_batch_is_what_is_answered(build, tmp_path):
+    """With the policy of the section on policy files."""
+    policy = re.search(r"^```ini\n(.*?)^```", MANUAL, re.S | re.M).group(1)
+    (tmp_path / "policy.conf").write_text(re.sub(r"^password.*\n", "", policy, flags=re.M), encoding="utf-8")
+    lines = re.findall(r"^\{.*\}$", WHY, re.M)
+    assert len(lines) >= 4
+    told = subprocess.run(
+        [build / "guardctl", "explain", "--policy", "policy.conf", "--batch"],
+        input="".join(line + "\n" for line in lines[::2]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert told.stdout.splitlines() == lines[1::2]
+
+
 def test_the_kinds_of_lint_are_in_the_manual(build, tmp_path):
     told = guardctl(build, tmp_path, "lint", "--help").stdout
     in_command = set(re.findall(r"^  ([a-z-]+)$", told, re.M))
-    table = MANUAL.split("\n## Finding out why\n")[1]
-    assert in_command == set(re.findall(r"^\| `([a-z-]+)` \|", table, re.M)) and len(in_command) > 5
+    assert in_command == set(re.findall(r"^\| `([a-z-]+)` \|", WHY, re.M)) and len(in_command) > 5
