@@ -12,7 +12,6 @@
 
 #include "core/error.h"
 
-#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,9 +24,14 @@
 /* ,"hash":"<64 hex>"}} : how every line ends */
 #define AUDIT_TAIL_LENGTH 76
 
+/* OpenSSL's, behind their own names: no header of it is needed here. */
+struct evp_md_ctx_st;
+struct evp_md_st;
+struct evp_pkey_st;
+
 struct audit_chain {
-    EVP_MD_CTX *context;
-    EVP_MD *sha256;
+    struct evp_md_ctx_st *context;
+    struct evp_md_st *sha256;
     unsigned char head[AUDIT_HASH_SIZE];
 };
 
@@ -61,8 +65,8 @@ size_t audit_checkpoint_text(const struct audit_checkpoint *checkpoint, char out
 
 /* A key to sign with, or only to verify with. */
 struct audit_key {
-    EVP_PKEY *key;
-    EVP_MD_CTX *context;
+    struct evp_pkey_st *key;
+    struct evp_md_ctx_st *context;
     char id[AUDIT_KEY_ID_SIZE]; /* first 8 bytes of SHA-256 of the raw public key, hex */
     bool can_sign;
 };

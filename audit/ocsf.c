@@ -19,47 +19,46 @@ struct map {
     const char *start; /* of the line */
 };
 
-struct class
-{
+struct ocsf_class {
     unsigned class_uid, activity_id;
     const char *activity;
 };
 
-static struct class class_of(enum audit_action action)
+static struct ocsf_class class_of(enum audit_action action)
 {
     switch (action) {
     case AUDIT_ACTION_MQTT_CONNECT:
-        return (struct class){3002, 1, "Logon"};
+        return (struct ocsf_class){3002, 1, "Logon"};
     case AUDIT_ACTION_MQTT_DISCONNECT:
-        return (struct class){3002, 2, "Logoff"};
+        return (struct ocsf_class){3002, 2, "Logoff"};
     case AUDIT_ACTION_MQTT_PUBLISH:
     case AUDIT_ACTION_MQTT_PUBLISH_SUMMARY:
-        return (struct class){6003, 1, "Create"};
+        return (struct ocsf_class){6003, 1, "Create"};
     case AUDIT_ACTION_MQTT_DELIVER:
     case AUDIT_ACTION_MQTT_SUBSCRIBE:
-        return (struct class){6003, 2, "Read"};
+        return (struct ocsf_class){6003, 2, "Read"};
     case AUDIT_ACTION_MQTT_UNSUBSCRIBE:
-        return (struct class){6003, 99, "Unsubscribe"};
+        return (struct ocsf_class){6003, 99, "Unsubscribe"};
     case AUDIT_ACTION_POLICY_RELOAD:
-        return (struct class){3004, 3, "Update"};
+        return (struct ocsf_class){3004, 3, "Update"};
     case AUDIT_ACTION_STORE_DOWN:
-        return (struct class){6008, 1, "General Error"};
+        return (struct ocsf_class){6008, 1, "General Error"};
     case AUDIT_ACTION_STORE_UP:
-        return (struct class){6002, 3, "Start"};
+        return (struct ocsf_class){6002, 3, "Start"};
     case AUDIT_ACTION_AUDIT_START:
-        return (struct class){1008, 6, "Start"};
+        return (struct ocsf_class){1008, 6, "Start"};
     case AUDIT_ACTION_AUDIT_STOP:
-        return (struct class){1008, 7, "Stop"};
+        return (struct ocsf_class){1008, 7, "Stop"};
     case AUDIT_ACTION_AUDIT_ROTATE:
-        return (struct class){1008, 5, "Rotate"};
+        return (struct ocsf_class){1008, 5, "Rotate"};
     case AUDIT_ACTION_AUDIT_RECOVERED:
-        return (struct class){1008, 8, "Restart"};
+        return (struct ocsf_class){1008, 8, "Restart"};
     case AUDIT_ACTION_AUDIT_GAP:
-        return (struct class){1008, 99, "Gap"};
+        return (struct ocsf_class){1008, 99, "Gap"};
     case AUDIT_ACTION_AUDIT_CHECKPOINT:
-        return (struct class){1008, 99, "Checkpoint"};
+        return (struct ocsf_class){1008, 99, "Checkpoint"};
     default:
-        return (struct class){2004, 1, "Create"};
+        return (struct ocsf_class){2004, 1, "Create"};
     }
 }
 
@@ -383,7 +382,7 @@ static void put_metadata(struct map *map, bool decision)
     close_object(map);
 }
 
-static void put_base(struct map *map, struct class class)
+static void put_base(struct map *map, struct ocsf_class class)
 {
     const char *outcome = guard_json_string(guard_json_get(map->event, "outcome"));
     int64_t duration = number_or(guard_json_get(map->event, "duration"), -1);
@@ -437,7 +436,7 @@ bool audit_ocsf_map(const char *line, size_t length, struct audit_out *out)
                           .failed = strcmp(text_or(guard_json_get(event, "outcome"), ""), "failure") == 0,
                           .out = out,
                           .start = out->at};
-        struct class class = class_of(map.action);
+        struct ocsf_class class = class_of(map.action);
         audit_put_literal(out, "{");
         put_base(&map, class);
         put_class_members(&map, class.class_uid);

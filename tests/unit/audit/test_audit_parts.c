@@ -361,16 +361,16 @@ static void settings_are_checked(void **state)
     (void)state;
     static const struct audit_config bad[] = {
         {.broker_id = "b"},
-        {.dir = "/tmp/guard-never"},
-        {.dir = "/tmp/guard-never", .broker_id = "a/b"},
-        {.dir = "/tmp/guard-never", .broker_id = "a+"},
-        {.dir = "/tmp/guard-never", .broker_id = "a\n"},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .ring_size = 100},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .rotate_size = 100},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .block_ms = 5000},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .privacy = AUDIT_PRIVACY_HMAC},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .config_sha256 = "ABC"},
-        {.dir = "/tmp/guard-never", .broker_id = "b", .signing_key_file = "/nonexistent"},
+        {.dir = "/nonexistent/never"},
+        {.dir = "/nonexistent/never", .broker_id = "a/b"},
+        {.dir = "/nonexistent/never", .broker_id = "a+"},
+        {.dir = "/nonexistent/never", .broker_id = "a\n"},
+        {.dir = "/nonexistent/never", .broker_id = "b", .ring_size = 100},
+        {.dir = "/nonexistent/never", .broker_id = "b", .rotate_size = 100},
+        {.dir = "/nonexistent/never", .broker_id = "b", .block_ms = 5000},
+        {.dir = "/nonexistent/never", .broker_id = "b", .privacy = AUDIT_PRIVACY_HMAC},
+        {.dir = "/nonexistent/never", .broker_id = "b", .config_sha256 = "ABC"},
+        {.dir = "/nonexistent/never", .broker_id = "b", .signing_key_file = "/nonexistent"},
         {.dir = "/nonexistent/a/b", .broker_id = "b"},
         {.dir = "/etc/passwd", .broker_id = "b"},
     };
@@ -381,7 +381,6 @@ static void settings_are_checked(void **state)
         assert_null(audit);
         assert_true(strlen(err.text) > 10);
     }
-    rmdir("/tmp/guard-never");
 }
 
 int main(void)
