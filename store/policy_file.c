@@ -57,17 +57,26 @@ static bool has_control(const char *text)
     return false;
 }
 
+/* The quoted text at line[start..end), appended to out; false: a problem was added, or out of memory. */
+static bool quoted(struct reader *r, size_t start, size_t end, struct guard_buffer *out, size_t *consumed)
+{
+    struct guard_error err = {0};
+    int rc = guard_quoted_read(r->line + start, end - start, out, consumed, &err);
+    if (rc == GUARD_ERR_NOMEM)
+        r->no_memory = true;
+    else if (rc != GUARD_OK)
+        complain(r, start + (err.column ? err.column - 1 : 0), err.text);
+    return rc == GUARD_OK;
+}
+
 /* A name at line[at], quoted or up to a byte of stop. Moves *at behind it; false: a problem was added. */
 static bool read_name(struct reader *r, size_t *at, const char *stop, size_t limit, struct guard_buffer *name)
 {
     size_t start = *at, consumed;
-    struct guard_error err = {0};
     guard_buffer_clear(name);
     if (start < r->length && r->line[start] == '"') {
-        if (guard_quoted_read(r->line + start, r->length - start, name, &consumed, &err) != GUARD_OK) {
-            complain(r, start + (err.column ? err.column - 1 : 0), err.text);
+        if (!quoted(r, start, r->length, name, &consumed))
             return false;
-        }
         *at = start + consumed;
     } else {
         while (*at < r->length && !strchr(stop, r->line[*at]))
@@ -192,7 +201,6 @@ static size_t value_end(struct reader *r, size_t at)
 static bool unquote(struct reader *r, size_t start, size_t end)
 {
     size_t consumed;
-    struct guard_error err = {0};
     bool plain = r->section == GUARD_SECTION_CLIENT &&
                  (strcmp(r->field.data, "password") == 0 || strncmp(r->field.data, "attr.", 5) == 0);
     guard_buffer_clear(&r->value);
@@ -200,10 +208,8 @@ static bool unquote(struct reader *r, size_t start, size_t end)
         guard_buffer_append(&r->value, r->line + start, end - start);
         return true;
     }
-    if (guard_quoted_read(r->line + start, end - start, &r->value, &consumed, &err) != GUARD_OK) {
-        complain(r, start + (err.column ? err.column - 1 : 0), err.text);
+    if (!quoted(r, start, end, &r->value, &consumed))
         return false;
-    }
     if (start + consumed != end) {
         complain(r, start + consumed, "expected a comment or the end of the line behind the quoted value");
         return false;
