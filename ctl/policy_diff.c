@@ -89,17 +89,16 @@ static const char *shown(const struct guard_policy_line *line)
 
 static void print_one(const struct ctl_difference *d, bool colour, struct guard_buffer *out)
 {
-    const struct guard_policy_line *line = d->after ? d->after : d->before;
-    char sign = !d->before ? '+' : !d->after ? '-' : '~';
-    const char *start = !colour ? "" : sign == '+' ? "\033[32m" : sign == '-' ? "\033[31m" : "\033[33m";
-    guard_buffer_printf(out, "%s  %c ", start, sign);
+    const struct guard_policy_line *before = d->before, *after = d->after, *line = after ? after : before;
+    const char *start = before && after ? "\033[33m" : after ? "\033[32m" : "\033[31m";
+    guard_buffer_printf(out, "%s  %c ", colour ? start : "", before && after ? '~' : after ? '+' : '-');
     ctl_shown_text(out, line->field);
     guard_buffer_text(out, " = ");
-    ctl_shown_text(out, shown(sign == '~' ? d->before : line));
-    if (sign == '~') {
+    if (before && after) {
+        ctl_shown_text(out, shown(before));
         guard_buffer_text(out, "  ->  ");
-        ctl_shown_text(out, shown(d->after));
     }
+    ctl_shown_text(out, shown(line));
     guard_buffer_printf(out, "%s\n", colour ? "\033[0m" : "");
 }
 
