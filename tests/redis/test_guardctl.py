@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.pki import Authority
-from support.probe import GUARDCTL, guardctl
+from support.probe import GUARDCTL, guardctl, rules_of_the_manual
+from support.resp import RedisError
 
 HASH = ("$7$101$mo5OdkcX8yAfhJsXzk0VoMs5+vv0bqA5GXbCmyCBvdGg9aUQmLVp8bmcVq3/2z9N9oOl4DzPSkk8Pzkjq+ZTxw==$"
         "LkOfjj+2EQQ1EweVYM22OZx9sM9V466Ua3pUG0HcJ4C8t+LRuXSuuZJqNpyoe1fmuzkz3lmjjRPXJYd9Rz33Jw==")
@@ -341,6 +342,28 @@ def test_every_command_has_help_and_completion():
     complete = subprocess.run(["bash", "-c", f'. "{script}"; COMP_WORDS=({GUARDCTL} client ""); COMP_CWORD=2; _guardctl; echo '
                                '"${COMPREPLY[*]}"'], capture_output=True, text=True)
     assert "passwd" in complete.stdout and "add" in complete.stdout, complete.stderr
+
+
+def test_the_persons_user_of_the_manual(redis, ctl, policy, tmp_path):
+    """Every command works with the rights docs/redis.md gives to people, and with no more."""
+    redis(*[w.replace("SECRET", "geheim") for w in rules_of_the_manual("alice")])
+    secret = tmp_path / "secret"
+    secret.write_text("geheim\n")
+    secret.chmod(0o600)
+    as_alice = ["--redis-username", "alice", "--redis-password-file", secret]
+    large = tmp_path / "large.conf"
+    large.write_text("".join(f"[role r{i}]\na = allow publish x/{i}\n" for i in range(250)))
+    for command in (["push", policy], ["push", large], ["diff", large], ["pull"], ["rollback"], ["history"], ["log"],
+                    ["role", "set", "r", "a", "allow publish x"], ["role", "list"], ["role", "show", "r"], ["role", "remove", "r"],
+                    ["client", "add", "x", "--roles", "r"], ["client", "disable", "x"], ["client", "remove", "x"],
+                    ["revoke", "token", "j"], ["revoke", "token", "j", "--lift"], ["ban", "user", "u", "--for", "1m"],
+                    ["unban", "user", "u"], ["status"], ["confirm"]):
+        ctl(*command, *as_alice)
+    alice = redis.connect()
+    alice("AUTH", "alice", "geheim")
+    for command in (["FLUSHALL"], ["GET", "other"], ["CONFIG", "GET", "*"], ["KEYS", "*"], ["EVAL", "return 1", "0"]):
+        with pytest.raises(RedisError, match="NOPERM"):
+            alice(*command)
 
 
 def test_history_and_log_hold_no_terminal_tricks(redis, ctl):

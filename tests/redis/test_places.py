@@ -1,16 +1,14 @@
 """Where Redis can be: a socket, TLS, behind an ACL user, replicas, Sentinel, Cluster."""
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from support.pki import Authority
-from support.probe import PROBE, guardctl, lines_of
+from support.probe import PROBE, guardctl, lines_of, rules_of_the_manual
 from support.servers import Server, role_of, wait_until
 
 FAST = {"connect_timeout_ms": 1000, "command_timeout_ms": 1000}
-DOC = Path(__file__).resolve().parents[2] / "docs" / "redis.md"
 
 
 def secret_file(tmp_path, text):
@@ -91,13 +89,6 @@ def test_tls_files_are_checked_at_the_start(authority, tmp_path):
 
 
 # ---- the least-privilege user, exactly as the manual has it
-
-def rules_of_the_manual(name):
-    """The words of the ACL SETUSER line in docs/redis.md that makes that user."""
-    lines = DOC.read_text().replace("\\\n", " ").splitlines()
-    line = next(line.strip() for line in lines if line.strip().startswith(f"ACL SETUSER {name} "))
-    return [word.strip("'\"") for word in line.split()]
-
 
 def test_least_privilege_user_of_the_manual(redis, make_probe, tmp_path):
     words = rules_of_the_manual("broker1")

@@ -106,3 +106,10 @@ def guardctl(*arguments, url=None, input=None, code=0, **environment):
         return done.returncode, done.stdout, done.stderr
     assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def rules_of_the_manual(name):
+    """The words of the ACL SETUSER line in docs/redis.md that makes that user."""
+    lines = (ROOT / "docs" / "redis.md").read_text().replace("\\\n", " ").splitlines()
+    line = next(line.strip() for line in lines if line.strip().startswith(f"ACL SETUSER {name} "))
+    return [word.strip("'\"") for word in line.split()]
