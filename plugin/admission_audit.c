@@ -4,10 +4,19 @@
 
 #include "acl/acl.h"
 #include "audit/audit.h"
+#include "auth/token.h"
 #include "core/clock.h"
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+
+#include <string.h>
+
+/* A token in the place of the user name is a secret, whether it is read there or not. */
+static const char *printable_name(const char *username)
+{
+    return username && auth_token_looks_like(username, strlen(username)) ? "(a token)" : username;
+}
 
 struct audit_peer *guard_audit_peer(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
                                     uint64_t connection)
@@ -16,7 +25,7 @@ struct audit_peer *guard_audit_peer(struct guard_plugin *plugin, const struct gu
     int version = mosquitto_client_protocol_version(login->client);
     struct audit_peer_info info = {
         .address = login->address,
-        .username = username,
+        .username = printable_name(username),
         .client_id = login->client_id,
         .connection = connection,
         .listener_port = (uint16_t)(port > 0 && port < 65536 ? port : 0),

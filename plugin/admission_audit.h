@@ -8,7 +8,8 @@
 
 struct audit_peer;
 
-/* The peer of a login's events; looks at the broker's struct. For audit_peer_free; NULL when out of memory. */
+/* The peer of a login's events; looks at the broker's struct. A user name that is a
+ * token is not told. For audit_peer_free; NULL when out of memory. */
 struct audit_peer *guard_audit_peer(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
                                     uint64_t connection);
 

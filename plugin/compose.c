@@ -73,6 +73,8 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
         return guard_fail(err, GUARD_ERR_INVALID, "there is no policy: set the option policy_file or redis_url");
     int rc = guard_ways_parse(plugin->options.auth_methods, plugin->ways, &plugin->way_count, err);
     if (rc == GUARD_OK)
+        rc = guard_tls_ports_check(plugin->options.tls_ports, err);
+    if (rc == GUARD_OK)
         rc = guard_background_start(&plugin->background, err);
     if (rc == GUARD_OK)
         rc = guard_compose_audit(plugin, err);

@@ -66,20 +66,38 @@ int guard_ways_parse(const char *text, unsigned *ways, unsigned *count, struct g
     }
 }
 
+/* The number at the beginning of *list, which is moved behind it and its comma; 0 = there is no port. */
+static long next_port(const char **list)
+{
+    char *end;
+    long port = strtol(*list, &end, 10);
+    if (end == *list || (*end && *end != ',' && *end != ' ' && *end != '\t') || port < 1 || port > 65535)
+        return 0;
+    end += strspn(end, " \t");
+    bool more = *end == ',';
+    *list = end + more + strspn(end + more, " \t");
+    return more && !**list ? 0 : port;
+}
+
+int guard_tls_ports_check(const char *list, struct guard_error *err)
+{
+    if (strcmp(list, "all") == 0)
+        return GUARD_OK;
+    for (const char *rest = list; *rest;)
+        if (!next_port(&rest))
+            return guard_fail(err, GUARD_ERR_INVALID,
+                              "option tls_ports: '%.64s' is neither `all` nor a list of ports, comma-separated", list);
+    return GUARD_OK;
+}
+
 bool guard_plugin_port_is_tls(const struct guard_plugin *plugin, const struct mosquitto *client)
 {
     const char *list = plugin->options.tls_ports;
     int port = guard_broker_port(client);
     if (strcmp(list, "all") == 0)
         return true;
-    while (port && *list) {
-        char *end;
-        long listed = strtol(list, &end, 10);
-        if (end == list)
-            return false;
-        if (listed == port)
+    while (port && *list)
+        if (next_port(&list) == port)
             return true;
-        list = end + strspn(end, ", \t");
-    }
     return false;
 }

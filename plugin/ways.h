@@ -10,4 +10,7 @@
  */
 int guard_ways_parse(const char *text, unsigned *ways, unsigned *count, struct guard_error *err);
 
+/* Whether the option tls_ports can be read: `all`, or ports with commas between; "" is none. */
+int guard_tls_ports_check(const char *list, struct guard_error *err);
+
 #endif
