@@ -145,9 +145,9 @@ static enum guard_reason check_revocation(const struct check *check)
 }
 
 /* False when out of memory. from NULL gives NULL. */
-static bool copy_text(char **to, const char *from)
+static bool copy_text(struct guard_identity *identity, char **to, const char *from)
 {
-    *to = from ? strdup(from) : NULL;
+    *to = from ? guard_identity_copy(identity, from) : NULL;
     return !from || *to;
 }
 
@@ -162,10 +162,11 @@ static enum guard_reason make_identity(struct check *check, struct guard_identit
     const struct auth_claims *claims = &check->registered;
     struct guard_identity *identity = guard_identity_new_with_room(512 + 2 * check->jws.payload_length);
     *out = identity;
-    if (!identity || !copy_text(&identity->username, check->username) ||
-        !copy_text(&identity->subject, claims->subject) || !copy_text(&identity->issuer, claims->issuer) ||
-        !copy_text(&identity->token_id, claims->token_id) || !copy_text(&identity->key_id, auth_key_id(check->key)) ||
-        !hash_token(check))
+    if (!identity || !copy_text(identity, &identity->username, check->username) ||
+        !copy_text(identity, &identity->subject, claims->subject) ||
+        !copy_text(identity, &identity->issuer, claims->issuer) ||
+        !copy_text(identity, &identity->token_id, claims->token_id) ||
+        !copy_text(identity, &identity->key_id, auth_key_id(check->key)) || !hash_token(check))
         return GUARD_REASON_INTERNAL_ERROR;
     identity->method = GUARD_AUTH_TOKEN;
     identity->expires_at = claims->expires_at;

@@ -47,6 +47,13 @@ static void give_back(const struct guard_identity *identity, void *memory)
         free(memory);
 }
 
+char *guard_identity_copy(struct guard_identity *identity, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = take(identity, size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
 /*
  * An attribute is one block: the pointers to its values, its name, its values. values is the block's address where
  * there are values, name where there are none.
@@ -73,12 +80,10 @@ void guard_identity_free(struct guard_identity **identity)
     for (size_t i = 0; i < it->attribute_count; i++)
         free_attribute(it, &it->attributes[i]);
     give_back(it, it->attributes);
-    guard_free_string(&it->username);
-    guard_free_string(&it->acl_json);
-    guard_free_string(&it->subject);
-    guard_free_string(&it->issuer);
-    guard_free_string(&it->token_id);
-    guard_free_string(&it->key_id);
+    char **texts[] = {&it->username, &it->acl_json, &it->subject, &it->issuer, &it->token_id, &it->key_id};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!in_arena(it, *texts[i]))
+            guard_free_string(texts[i]);
     guard_wipe(it, sizeof *it + it->used);
     free(it);
     *identity = NULL;
@@ -113,28 +118,29 @@ int guard_identity_add_role(struct guard_identity *identity, const char *role, i
     if (!roles)
         return GUARD_ERR_NOMEM;
     identity->roles = roles;
-    size_t size = strlen(role) + 1;
-    char *copy = take(identity, size);
+    char *copy = guard_identity_copy(identity, role);
     if (!copy)
         return GUARD_ERR_NOMEM;
-    memcpy(copy, role, size);
     identity->roles[identity->role_count++] = (struct guard_role_grant){copy, priority};
     return GUARD_OK;
 }
 
-static char *put(char **to, const char *text)
+/* Copies length characters and a NUL to *to, and moves it behind them. */
+static char *put(char **to, const char *text, size_t length)
 {
-    size_t size = strlen(text) + 1;
-    char *copy = memcpy(*to, text, size);
-    *to += size;
+    char *copy = *to;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    *to += length + 1;
     return copy;
 }
 
-/* The block of an attribute with some values, and those of more behind them. *to is not touched when out of memory. */
+/* The block of an attribute with the values of some, and those of more behind them. *to changes on success only. */
 static int make_attribute(struct guard_identity *identity, const char *name, const struct guard_attribute *some,
                           const char *const *more, size_t more_count, struct guard_attribute *to)
 {
-    size_t count = some->count + more_count, size = strlen(name) + 1 + count * sizeof(char *);
+    size_t count = some->count + more_count, name_length = strlen(name);
+    size_t size = name_length + 1 + count * sizeof(char *);
     for (size_t i = 0; i < some->count; i++)
         size += strlen(some->values[i]) + 1;
     for (size_t i = 0; i < more_count; i++)
@@ -143,11 +149,11 @@ static int make_attribute(struct guard_identity *identity, const char *name, con
     if (!values)
         return GUARD_ERR_NOMEM;
     char *text = (char *)(values + count);
-    struct guard_attribute made = {put(&text, name), count ? values : NULL, count};
+    struct guard_attribute made = {put(&text, name, name_length), count ? values : NULL, count};
     for (size_t i = 0; i < some->count; i++)
-        values[i] = put(&text, some->values[i]);
+        values[i] = put(&text, some->values[i], strlen(some->values[i]));
     for (size_t i = 0; i < more_count; i++)
-        values[some->count + i] = put(&text, more[i]);
+        values[some->count + i] = put(&text, more[i], strlen(more[i]));
     *to = made;
     return GUARD_OK;
 }

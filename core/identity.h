@@ -70,6 +70,12 @@ struct guard_identity *guard_identity_new(void);
 /* The same with room octets for what the functions below add; what does not fit is allocated on its own. */
 struct guard_identity *guard_identity_new_with_room(size_t room);
 
+/*
+ * A copy of text for one of the identity's own members, to be freed with the identity only (it may lie in its room).
+ * NULL when out of memory.
+ */
+char *guard_identity_copy(struct guard_identity *identity, const char *text);
+
 /* Frees *identity and all it owns (strings are wiped first) and sets it to NULL. *identity may be NULL. */
 void guard_identity_free(struct guard_identity **identity);
 

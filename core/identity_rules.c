@@ -15,6 +15,11 @@ bool guard_identity_acceptable(const char *text, size_t length)
         return false;
     uint32_t c = 0;
     for (size_t i = 0, width; i < length; i += width) {
+        c = (unsigned char)text[i];
+        if (c > '+' && c < 0x7f && c != '/') { /* most names hold nothing else */
+            width = 1;
+            continue;
+        }
         width = guard_utf8_sequence(text + i, length - i);
         if (!width)
             return false;
