@@ -17,7 +17,7 @@
 
 struct push {
     struct ctl_redis redis;
-    bool yes, dry_run, prune_clients, with_clients, all;
+    bool yes, dry_run, prune_clients, with_clients, all, no_lint;
     const char *keep_text, *comment;
     size_t keep;
     struct guard_policy_text before, after;
@@ -163,6 +163,16 @@ static int read_file(struct push *push, const char *path)
     return CTL_OK;
 }
 
+/* What the author of the policy hardly meant, as `guardctl lint` tells it; it stops nothing. */
+static void show_findings(const struct push *push, const char *path)
+{
+    char name[] = "lint", ignore[] = "--ignore=warning", ends[] = "--", *file = strdup(path);
+    char *argv[] = {name, ignore, ends, file, NULL};
+    if (file && !push->redis.json && !push->no_lint)
+        ctl_lint.run(&ctl_lint, 4, argv);
+    free(file);
+}
+
 static int run_push(const struct ctl_command *command, int argc, char **argv)
 {
     struct push push = {0};
@@ -170,6 +180,7 @@ static int run_push(const struct ctl_command *command, int argc, char **argv)
     const struct ctl_option own[] = {{"yes", CTL_FLAG, &push.yes},
                                      {"dry-run", CTL_FLAG, &push.dry_run},
                                      {"all", CTL_FLAG, &push.all},
+                                     {"no-lint", CTL_FLAG, &push.no_lint},
                                      {"prune-clients", CTL_FLAG, &push.prune_clients},
                                      {"keep", CTL_TEXT, &push.keep_text},
                                      {"comment", CTL_TEXT, &push.comment},
@@ -185,6 +196,7 @@ static int run_push(const struct ctl_command *command, int argc, char **argv)
     if (rc == CTL_OK)
         rc = compare(&push);
     if (rc == CTL_OK) {
+        show_findings(&push, words.items[0]);
         show_diff(&push);
         rc = publish(&push, "push", words.items[0]);
     }
@@ -197,12 +209,15 @@ const struct ctl_command ctl_push = {
     .summary = "publish a policy file to Redis, as one change",
     .usage = "usage: guardctl push [OPTION]… FILE\n"
              "\n"
-             "Checks FILE as `guardctl check` does, shows what would change, and publishes it: roles, [assign] and\n"
-             "[default] are replaced as a whole; the clients FILE names are added or replaced, others stay.\n"
+             "Checks FILE as `guardctl check` does, tells what `guardctl lint` finds, shows what would change, and "
+             "publishes\n"
+             "it: roles, [assign] and [default] are replaced as a whole; the clients FILE names are added or replaced, "
+             "others stay.\n"
              "\n"
              "  --dry-run         only check and show\n"
              "  --yes             do not ask (it is only asked on a terminal)\n"
              "  --all             show all of a long difference\n"
+             "  --no-lint         do not look for what is allowed but hardly meant\n"
              "  --prune-clients   remove clients that FILE does not name\n"
              "  --keep N          published versions kept for `guardctl rollback` (10)\n"
              "  --comment TEXT    goes into the log\n" CTL_REDIS_WRITE_HELP

@@ -69,6 +69,15 @@ def test_push_writes_everything_in_one_change(redis, ctl, policy, make_probe):
     assert "nothing was published" in ctl("push", policy)
 
 
+def test_push_tells_what_lint_finds(redis, ctl, tmp_path):
+    path = tmp_path / "odd.conf"
+    path.write_text("[role r]\na = allow publish x/#\nb = allow publish x/y\n[default]\nroles = r\n")
+    out = ctl("push", path)
+    assert f"{path}:3: dead-rule" in out and "published" in out
+    path.write_text(path.read_text() + "mode = strict\n")
+    assert "dead-rule" not in ctl("push", "--no-lint", path)
+
+
 def test_push_replaces_roles_and_keeps_other_clients(redis, ctl, policy, tmp_path):
     redis("HSET", "guard:role:old", "a", "allow publish x")
     redis("HSET", "guard:client:other", "roles", "old")
