@@ -88,8 +88,8 @@ static bool wants_memo(struct acl_context *context, const struct acl_walk *walk)
     uint64_t *seen = &context->seen[walk->subject->fingerprint % 8];
     bool known = *seen == walk->subject->fingerprint;
     *seen = walk->subject->fingerprint;
-    context->unrecalled++;
-    return walk->action == ACL_RECEIVE || (known && (context->unrecalled < 64 || context->unrecalled % 16 == 0));
+    unsigned vain = context->patterns[walk->action].unrecalled++;
+    return walk->action == ACL_RECEIVE || (known && (vain < 64 || vain % 16 == 0));
 }
 
 static enum acl_verdict check_topic(struct acl_walk *walk, size_t length, struct acl_decision *decision)
@@ -132,16 +132,18 @@ walk_and_decide(struct acl_context *context, const struct acl_policy *policy, co
     return check_topic(&walk, length, decision);
 }
 
-static inline enum acl_verdict recalled(struct acl_context *context, const struct acl_pattern *pattern,
+static inline enum acl_verdict recalled(struct acl_patterns *patterns, const struct acl_pattern *pattern,
                                         struct acl_decision *decision)
 {
-    context->unrecalled = 0;
+    patterns->unrecalled = 0;
     *decision = pattern->decision;
     return pattern->decision.verdict;
 }
 
-/* A topic that no pattern with literal octets at its end answers: one without variables may, or one with the last of
- * them there. */
+/*
+ * A topic that no pattern with literal octets at its end answers: one without variables may, or one with the last of
+ * them there.
+ */
 static __attribute__((noinline)) enum acl_verdict
 recall_or_walk(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
                const struct acl_request *request, size_t length, struct acl_decision *decision)
@@ -152,28 +154,26 @@ recall_or_walk(struct acl_context *context, const struct acl_policy *policy, con
                                         &patterns->by_head[acl_place_by_four(request->topic)]};
         for (int i = 0; i < 2; i++)
             if (acl_pattern_answers(places[i], policy, subject, request->topic, length)) {
-                patterns->latest = places[i];
-                return recalled(context, places[i], decision);
+                acl_recall_latest_is(context, patterns, places[i]);
+                return recalled(patterns, places[i], decision);
             }
     }
     return walk_and_decide(context, policy, subject, request, length, decision);
 }
 
 static __attribute__((noinline)) enum acl_verdict
-measure_and_check(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
-                  const struct acl_request *request, struct acl_decision *decision)
+measure_and_check(struct acl_context *context, struct acl_patterns *patterns, const struct acl_policy *policy,
+                  const struct acl_subject *subject, const struct acl_request *request, struct acl_decision *decision)
 {
     /* a subject is one block; a client not heard of for a while is in no cache */
     __builtin_prefetch((const char *)subject + 64);
     __builtin_prefetch((const char *)subject + 128);
     __builtin_prefetch((const char *)subject + 192);
     size_t length = request->topic_length ? request->topic_length : strlen(request->topic);
-    struct acl_patterns *patterns = &context->patterns[request->action];
     const struct acl_pattern *pattern = acl_pattern_by_tail(patterns, request->topic, length);
     if (unlikely(!acl_pattern_answers(pattern, policy, subject, request->topic, length)))
         return recall_or_walk(context, policy, subject, request, length, decision);
-    patterns->latest = pattern;
-    return recalled(context, pattern, decision);
+    return recalled(patterns, pattern, decision);
 }
 
 /* One message to many receivers: the pattern used last answers most of them. */
@@ -181,10 +181,10 @@ static __attribute__((noinline)) enum acl_verdict
 check_receiver(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
                const struct acl_request *request, struct acl_decision *decision)
 {
-    const struct acl_pattern *latest = context->patterns[ACL_RECEIVE].latest;
-    if (likely(acl_recall_latest(latest, policy, subject, request)))
-        return recalled(context, latest, decision);
-    return measure_and_check(context, policy, subject, request, decision);
+    struct acl_patterns *patterns = &context->patterns[ACL_RECEIVE];
+    if (likely(acl_recall_latest(patterns->latest, policy, subject, request)))
+        return recalled(patterns, patterns->latest, decision);
+    return measure_and_check(context, patterns, policy, subject, request, decision);
 }
 
 enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy *policy,
@@ -195,7 +195,7 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
         return refuse(decision, GUARD_REASON_INTERNAL_ERROR, ACL_STALE);
     switch (request->action) {
     case ACL_PUBLISH:
-        return measure_and_check(context, policy, subject, request, decision);
+        return measure_and_check(context, &context->patterns[ACL_PUBLISH], policy, subject, request, decision);
     case ACL_RECEIVE:
         return check_receiver(context, policy, subject, request, decision);
     case ACL_SUBSCRIBE:
@@ -204,11 +204,11 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
     return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
 }
 
+/* The fingerprint tells roles and generation; the topic is of a pattern without variables, tests or another verdict. */
 bool acl_receives_again(const struct acl_context *context, const struct acl_policy *policy,
                         const struct acl_subject *subject, const char *topic)
 {
-    const struct acl_pattern *latest = context->patterns[ACL_RECEIVE].latest;
-    return latest && latest->fingerprint == subject->fingerprint && latest->epoch == policy->epoch &&
-           subject->generation == policy->generation && !(latest->variables | latest->tests) &&
-           latest->decision.verdict == ACL_ALLOW && strcmp(latest->text, topic) == 0;
+    const struct acl_again *again = &context->again;
+    return again->fingerprint == subject->fingerprint && again->epoch == policy->epoch &&
+           strcmp(again->topic, topic) == 0;
 }

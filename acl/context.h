@@ -119,6 +119,13 @@ struct acl_patterns {
     struct acl_pattern by_both[ACL_TOPICS];   /* without variables */
     struct acl_pattern none;                  /* never written: answers nobody */
     const struct acl_pattern *latest;         /* learnt or of use last; NULL: none */
+    unsigned unrecalled;                      /* topics walked since a pattern was of use */
+};
+
+/* The allow that depends on nothing but roles and topic which a receiver got last; acl_receives_again. */
+struct acl_again {
+    uint64_t epoch, fingerprint; /* 0: none */
+    const char *topic;
 };
 
 /* A filter on its way through the algebra of subscribe.c: levels, and whether '#' follows. */
@@ -133,7 +140,7 @@ struct acl_context {
     struct acl_memo memos[ACL_MEMOS];
     struct acl_patterns patterns[2]; /* ACL_PUBLISH, ACL_RECEIVE */
     uint64_t seen[8];                /* fingerprints that were walked lately */
-    unsigned unrecalled;             /* topics walked since a pattern was of use */
+    struct acl_again again;
     struct acl_branch stack[ACL_STACK];
     /* of a SUBSCRIBE */
     struct acl_filter asked;   /* the filter as it came */
@@ -162,6 +169,10 @@ bool acl_memo_answer(struct acl_walk *walk, const struct acl_memo **memo);
 
 /* Keeps a decision made from a memo as a pattern, if it can be one. */
 void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, const struct acl_decision *decision);
+
+/* Notes the pattern that was learnt or of use last, for the next receiver. */
+void acl_recall_latest_is(struct acl_context *context, struct acl_patterns *patterns,
+                          const struct acl_pattern *pattern);
 
 /* Whether a pattern's tests come out as they must for this subject. */
 bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subject *subject);

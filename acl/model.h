@@ -219,7 +219,7 @@ struct acl_grant {
 
 struct acl_subject {
     uint64_t generation;
-    uint64_t fingerprint; /* of the grants, keyed; of subjects with rules of their own: unique */
+    uint64_t fingerprint; /* of grants and generation, keyed; of subjects with rules of their own: unique */
     const struct acl_value *values;
     uint32_t value_count;
     uint32_t grant_count;

@@ -17,6 +17,15 @@ bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subjec
     return true;
 }
 
+/* acl_receives_again is asked of every receiver, so what it needs is kept in one place. */
+void acl_recall_latest_is(struct acl_context *context, struct acl_patterns *patterns, const struct acl_pattern *pattern)
+{
+    patterns->latest = pattern;
+    if (patterns == &context->patterns[ACL_RECEIVE] && !(pattern->variables | pattern->tests) &&
+        pattern->decision.verdict == ACL_ALLOW)
+        context->again = (struct acl_again){pattern->epoch, pattern->fingerprint, pattern->text};
+}
+
 /* ---- learning ---- */
 
 struct learning {
@@ -137,11 +146,13 @@ void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, 
     struct learning l = {.topic = topic, .pattern = &head};
     open_levels(&l, memo, winner);
     l.pattern = place_of(&l, patterns);
+    if (walk->context->again.topic == l.pattern->text) /* it is overwritten */
+        walk->context->again = (struct acl_again){0};
     *l.pattern = head; /* levels of tests point into its text, so it is written in its place */
     cut_pieces(&l);
     if (!write_tests(&l, memo, winner, walk->best.rank))
         return;
     l.pattern->epoch = walk->policy->epoch;
     l.pattern->fingerprint = walk->subject->fingerprint;
-    patterns->latest = l.pattern;
+    acl_recall_latest_is(walk->context, patterns, l.pattern);
 }

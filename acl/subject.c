@@ -113,7 +113,7 @@ static struct acl_subject *lay_out(const struct acl_slots *slots, const struct a
 
 static void finish(struct acl_subject *subject, const struct acl_policy *policy, const struct acl_bind *bind)
 {
-    struct guard_siphash_key key = {policy->seed, ~policy->seed};
+    struct guard_siphash_key key = {policy->seed, ~policy->generation}; /* roles and generation, told by one number */
     subject->generation = policy->generation;
     subject->fingerprint = subject->session.segment
                                ? acl_next_number()
