@@ -133,15 +133,15 @@ void guard_store_deliver(struct guard_store *store, int64_t noticed_ns)
     guard_store_tell(store);
 }
 
-int guard_store_deliver_snapshot(struct guard_store *store, struct guard_content *content, int64_t saved_at,
+int guard_store_deliver_snapshot(struct guard_store *store, struct guard_content *content, int64_t fresh_at,
                                  struct guard_error *err)
 {
     struct guard_store_update stamp = {
-        .from_snapshot = true, .saved_at = saved_at, .noticed_ns = guard_clock_real_ns()};
+        .from_snapshot = true, .saved_at = fresh_at, .noticed_ns = guard_clock_real_ns()};
     int rc = hand_over(store, content, &stamp, err);
     if (rc == GUARD_OK) {
         store->state.from_snapshot = true;
-        store->state.fresh_at = saved_at;
+        store->state.fresh_at = fresh_at;
         set_counts(store);
     }
     return rc;

@@ -227,7 +227,7 @@ int guard_redis_queue(struct guard_redis *redis, int argc, const char *const *ar
     else
         guard_buffer_append(&redis->out, command, (size_t)length);
     guard_wipe(command, (size_t)length); /* AUTH goes this way as well */
-    free(command);
+    redisFreeCommand(command);
     if (!fine || redis->out.failed)
         return no_memory(fault);
     return redis->out.length < READ_SIZE ? 0 : flush(redis, fault);

@@ -23,23 +23,33 @@ struct guard_saver {
     pthread_cond_t wake;
     struct guard_content next; /* to be saved; valid if has_next */
     bool has_next, stop, has_failure;
+    bool is_saved;      /* the file holds what was offered last */
+    int64_t confirm_at; /* Unix seconds to be noted in the file; 0: none */
     struct guard_error failure;
     int64_t due; /* CLOCK_MONOTONIC ns */
     int64_t quiet_until;
 };
 
-/* With the lock: waits until something is to be saved and due, or the end. True: *content is to be saved. */
-static bool next_content(struct guard_saver *saver, struct guard_content *content)
+/* What the thread has to do next: save content, note a time, or end (both empty). */
+struct job {
+    struct guard_content content;
+    bool save;
+    int64_t confirm_at;
+};
+
+/* With the lock: waits until there is a job or the end. */
+static struct job next_job(struct guard_saver *saver)
 {
     for (;;) {
         int64_t now = guard_clock_monotonic_ns();
+        struct job job = {.confirm_at = saver->is_saved ? saver->confirm_at : 0};
+        saver->confirm_at = 0;
         if (saver->has_next && (saver->stop || now >= saver->due)) {
-            *content = saver->next;
             saver->has_next = false;
-            return true;
+            return (struct job){.content = saver->next, .save = true};
         }
-        if (saver->stop)
-            return false;
+        if (job.confirm_at || saver->stop)
+            return job;
         if (saver->has_next) {
             struct timespec until = {.tv_sec = saver->due / NS, .tv_nsec = saver->due % NS};
             pthread_cond_timedwait(&saver->wake, &saver->lock, &until);
@@ -62,21 +72,24 @@ static void save(struct guard_saver *saver, struct guard_content *content)
         saver->failure = err;
         saver->has_failure = true;
     }
+    saver->is_saved = rc == GUARD_OK && !saver->has_next;
     pthread_mutex_unlock(&saver->lock);
 }
 
 static void *run(void *argument)
 {
     struct guard_saver *saver = argument;
-    struct guard_content content;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19); /* Linux: of this thread alone */
     for (;;) {
         pthread_mutex_lock(&saver->lock);
-        bool go_on = next_content(saver, &content);
+        struct job job = next_job(saver);
         pthread_mutex_unlock(&saver->lock);
-        if (!go_on)
+        if (job.save)
+            save(saver, &job.content);
+        else if (job.confirm_at)
+            guard_snapshot_confirm(saver->path, job.confirm_at);
+        else
             return NULL;
-        save(saver, &content);
     }
 }
 
@@ -98,11 +111,12 @@ static bool start_thread(struct guard_saver *saver)
     return rc == 0;
 }
 
-struct guard_saver *guard_saver_new(const char *path, const char *prefix)
+struct guard_saver *guard_saver_new(const char *path, const char *prefix, bool is_saved)
 {
     struct guard_saver *saver = calloc(1, sizeof *saver);
     if (!saver)
         return NULL;
+    saver->is_saved = is_saved;
     saver->path = strdup(path);
     saver->prefix = strdup(prefix);
     if (saver->path && saver->prefix && start_thread(saver))
@@ -125,9 +139,18 @@ void guard_saver_offer(struct guard_saver *saver, const struct guard_content *co
         saver->due = soon > saver->quiet_until ? soon : saver->quiet_until;
     saver->next = copy;
     saver->has_next = true;
+    saver->is_saved = false;
     pthread_cond_signal(&saver->wake);
     pthread_mutex_unlock(&saver->lock);
     guard_content_free(&old);
+}
+
+void guard_saver_confirm(struct guard_saver *saver)
+{
+    pthread_mutex_lock(&saver->lock);
+    saver->confirm_at = guard_clock_now();
+    pthread_cond_signal(&saver->wake);
+    pthread_mutex_unlock(&saver->lock);
 }
 
 bool guard_saver_failure(struct guard_saver *saver, struct guard_error *err)

@@ -4,9 +4,12 @@
 #include "core/file.h"
 #include "core/memory.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SNAPSHOT_MAX ((size_t)4 << 30)
 #define CHUNK        (256 * 1024)
@@ -25,6 +28,19 @@ struct header {
     uint32_t prefix_length;
     uint32_t reserved_end;
 };
+
+/* The end of the file. */
+struct stamp {
+    int64_t fresh_at;
+    uint64_t check; /* of fresh_at, keyed by the digest: belongs to this very content */
+};
+
+static struct stamp make_stamp(int64_t fresh_at, const unsigned char digest[DIGEST])
+{
+    struct guard_siphash_key key;
+    memcpy(&key, digest, sizeof key);
+    return (struct stamp){.fresh_at = fresh_at, .check = guard_siphash(&key, &fresh_at, sizeof fresh_at)};
+}
 
 struct writer {
     struct guard_file_replacement file;
@@ -111,7 +127,7 @@ static void put_all(struct writer *w, const char *prefix, const struct guard_con
         flush(w);
 }
 
-static void put_digest(struct writer *w)
+static void put_digest(struct writer *w, int64_t saved_at)
 {
     unsigned char digest[DIGEST];
     if (w->rc != GUARD_OK)
@@ -120,6 +136,26 @@ static void put_digest(struct writer *w)
         w->rc = guard_fail(w->err, GUARD_ERR_CRYPTO, "SHA-256 failed");
     else
         w->rc = guard_file_replace_append(&w->file, digest, sizeof digest, w->err);
+    if (w->rc == GUARD_OK) {
+        struct stamp stamp = make_stamp(saved_at, digest);
+        w->rc = guard_file_replace_append(&w->file, &stamp, sizeof stamp, w->err);
+    }
+}
+
+void guard_snapshot_confirm(const char *path, int64_t fresh_at)
+{
+    unsigned char digest[DIGEST];
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    off_t at = fstat(fd, &st) == 0 ? st.st_size - (off_t)sizeof(struct stamp) : -1;
+    if (at >= DIGEST && pread(fd, digest, sizeof digest, at - DIGEST) == DIGEST) {
+        struct stamp stamp = make_stamp(fresh_at, digest);
+        if (pwrite(fd, &stamp, sizeof stamp, at) != sizeof stamp)
+            fresh_at = 0; /* a torn stamp does not check out, and the time of saving counts */
+    }
+    close(fd);
 }
 
 int guard_snapshot_write(const char *path, const char *prefix, const struct guard_content *content, int64_t saved_at,
@@ -133,7 +169,7 @@ int guard_snapshot_write(const char *path, const char *prefix, const struct guar
     w.rc = guard_file_replace_begin(&w.file, path, 0600, err);
     if (w.rc == GUARD_OK) {
         put_all(&w, prefix, content, saved_at);
-        put_digest(&w);
+        put_digest(&w, saved_at);
         if (w.rc == GUARD_OK)
             w.rc = guard_file_replace_commit(&w.file, err);
         else
@@ -295,26 +331,39 @@ static int take_all(struct reader *r, const char *prefix, struct guard_content *
     return rc;
 }
 
-int guard_snapshot_read(const char *path, const char *prefix, struct guard_content *content, int64_t *saved_at,
-                        struct guard_error *err)
+/* The times of a file whose content checks out. */
+static void read_times(const struct reader *r, const struct stamp *stamp, struct guard_snapshot_times *times)
+{
+    struct stamp expected = make_stamp(stamp->fresh_at, (const unsigned char *)r->end);
+    bool fits = stamp->check == expected.check && stamp->fresh_at >= r->header.saved_at;
+    times->saved_at = r->header.saved_at;
+    times->fresh_at = fits ? stamp->fresh_at : r->header.saved_at;
+}
+
+int guard_snapshot_read(const char *path, const char *prefix, struct guard_content *content,
+                        struct guard_snapshot_times *times, struct guard_error *err)
 {
     struct reader r = {.path = path, .err = err};
+    struct stamp stamp;
     unsigned char digest[DIGEST];
     char *bytes = NULL;
-    size_t length = 0;
+    size_t length = 0, tail = DIGEST + sizeof stamp;
     int rc = guard_file_read(path, GUARD_FILE_SECRET, SNAPSHOT_MAX, &bytes, &length, err);
     if (rc != GUARD_OK)
         return rc;
     r.at = bytes;
-    r.end = bytes + (length > DIGEST ? length - DIGEST : 0);
-    if (length <= DIGEST)
+    r.end = bytes + (length > tail ? length - tail : 0);
+    if (length <= tail)
         rc = damaged(&r, "it is too short");
-    else if (EVP_Digest(bytes, length - DIGEST, digest, NULL, EVP_sha256(), NULL) != 1 ||
+    else if (EVP_Digest(bytes, length - tail, digest, NULL, EVP_sha256(), NULL) != 1 ||
              memcmp(digest, r.end, DIGEST) != 0)
         rc = damaged(&r, "it is damaged (its checksum does not fit)");
     else
         rc = take_all(&r, prefix, content);
-    *saved_at = r.header.saved_at;
+    if (rc == GUARD_OK) {
+        memcpy(&stamp, r.end + DIGEST, sizeof stamp);
+        read_times(&r, &stamp, times);
+    }
     guard_free_secret(&bytes, length);
     return rc;
 }

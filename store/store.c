@@ -93,19 +93,21 @@ static int check_config(const struct guard_store_config *config, struct guard_re
     return rc;
 }
 
-static void load_snapshot(struct guard_store *store)
+/* True: the policy in force is what the file holds. */
+static bool load_snapshot(struct guard_store *store)
 {
     struct guard_content content = {0};
     struct guard_error err = {0};
-    int64_t saved_at = 0;
+    struct guard_snapshot_times times = {0};
     if (!store->config.snapshot_file)
-        return;
-    int rc = guard_snapshot_read(store->config.snapshot_file, store->config.prefix, &content, &saved_at, &err);
+        return false;
+    int rc = guard_snapshot_read(store->config.snapshot_file, store->config.prefix, &content, &times, &err);
     if (rc == GUARD_OK)
-        rc = guard_store_deliver_snapshot(store, &content, saved_at, &err);
+        rc = guard_store_deliver_snapshot(store, &content, times.fresh_at, &err);
     if (rc != GUARD_OK && rc != GUARD_ERR_NOT_FOUND)
         guard_store_problem(store, GUARD_PROBLEM_ERROR, store->config.snapshot_file, "%s", err.text);
     guard_content_free(&content);
+    return rc == GUARD_OK;
 }
 
 static int start_thread(struct guard_store *store, struct guard_error *err)
@@ -146,11 +148,11 @@ static int set_up(struct guard_store *store, struct guard_error *err)
     if (store->wake_fd < 0)
         return guard_fail(err, GUARD_ERR_INTERNAL, "no event descriptor");
     store->owes_full = true;
-    load_snapshot(store);
+    bool loaded = load_snapshot(store);
     guard_store_set_down(store, GUARD_REASON_STORE_UNAVAILABLE, "not connected yet");
     guard_store_tell(store);
     if (store->config.snapshot_file) {
-        store->saver = guard_saver_new(store->config.snapshot_file, store->config.prefix);
+        store->saver = guard_saver_new(store->config.snapshot_file, store->config.prefix, loaded);
         if (!store->saver)
             return guard_fail(err, GUARD_ERR_INTERNAL, "the snapshot's thread cannot be started");
     }

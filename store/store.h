@@ -82,10 +82,10 @@ struct guard_store_jwks {
  */
 struct guard_store_update {
     bool full;          /* the first, or after one that was refused: the lists are everything, what they lack is gone */
-    bool from_snapshot; /* read from the snapshot file, age in saved_at */
+    bool from_snapshot; /* read from the snapshot file, see saved_at */
     uint64_t version;   /* guard:version after the change; 0 = none */
     int64_t noticed_ns; /* CLOCK_REALTIME at which the change was heard of */
-    int64_t saved_at;   /* Unix seconds of the snapshot; else 0 */
+    int64_t saved_at;   /* from_snapshot: Unix seconds at which it was last known to be current; else 0 */
     const struct guard_store_section *sections; /* roles, assign, default */
     size_t section_count;
     struct guard_clients *clients;      /* the whole table with the change in it; NULL = not changed */

@@ -140,6 +140,8 @@ static int check(struct guard_store *store, int64_t *status_due)
     if (guard_clock_monotonic_ns() < *status_due)
         return 0;
     *status_due = guard_clock_monotonic_ns() + STATUS_NS;
+    if (store->saver && store->state.up)
+        guard_saver_confirm(store->saver);
     return guard_store_write_status(store);
 }
 

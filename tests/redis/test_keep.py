@@ -163,6 +163,27 @@ def test_snapshot_serves_a_start_without_redis(redis, make_probe, tmp_path):
     assert not [u for u in offline.updates(since) if u["section_count"]], "the same policy: nothing to change"
 
 
+def test_age_of_a_snapshot_counts_from_when_redis_last_confirmed_it(redis, make_probe, tmp_path):
+    """A policy that has not changed for weeks is not weeks old, if the store confirmed it until a moment ago."""
+    fill(redis)
+    snapshot = tmp_path / "snapshot"
+    probe = make_probe(redis.url, snapshot_file=snapshot)
+    probe.state(up=True)
+    wait_until(snapshot.exists)
+    probe.stop()
+    saved = snapshot.stat().st_ino
+    time.sleep(2.5)
+    probe = make_probe(redis.url, snapshot_file=snapshot)
+    probe.state(up=True)
+    confirmed = time.time()
+    time.sleep(1.5)
+    probe.stop()
+    assert snapshot.stat().st_ino == saved, "the file was not written anew"
+    redis.stop()
+    offline = make_probe(redis.url, snapshot_file=snapshot)
+    assert offline.state(from_snapshot=True)["fresh_at"] >= int(confirmed)
+
+
 def test_damaged_snapshot_is_refused_and_said(redis, make_probe, tmp_path):
     fill(redis)
     snapshot = tmp_path / "snapshot"

@@ -14,6 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define DIGEST 32
+#define STAMP  16
 
 /* Touches every text of a record. */
 static bool read_client(void *context, const struct guard_client_view *view)
@@ -50,9 +51,9 @@ static void use(const struct guard_content *content)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct guard_content content = {0};
-    int64_t saved_at;
+    struct guard_snapshot_times times;
     char path[64];
-    unsigned char *file = malloc(size + DIGEST);
+    unsigned char *file = calloc(1, size + DIGEST + STAMP);
     if (!file)
         abort();
     if (size)
@@ -60,9 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (EVP_Digest(file, size, file + size, NULL, EVP_sha256(), NULL) != 1)
         abort();
     snprintf(path, sizeof path, "/tmp/guard-fuzz-snapshot.%d", (int)getpid());
-    if (guard_file_replace(path, file, size + DIGEST, 0600, NULL) != GUARD_OK)
+    if (guard_file_replace(path, file, size + DIGEST + STAMP, 0600, NULL) != GUARD_OK)
         abort();
-    if (guard_snapshot_read(path, "guard:", &content, &saved_at, NULL) == GUARD_OK)
+    if (guard_snapshot_read(path, "guard:", &content, &times, NULL) == GUARD_OK)
         use(&content);
     else if (content.sections || content.clients || content.revocations)
         abort();

@@ -75,14 +75,15 @@ static void round_trip(void **state)
     struct guard_content content, again = {0};
     struct guard_error err = {0};
     struct stat st;
-    int64_t saved_at = 0;
+    struct guard_snapshot_times times = {0};
     make_content(&content);
     assert_int_equal(guard_snapshot_write(folder->file, PREFIX, &content, 1234567, &err), GUARD_OK);
     assert_int_equal(stat(folder->file, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    if (guard_snapshot_read(folder->file, PREFIX, &again, &saved_at, &err) != GUARD_OK)
+    if (guard_snapshot_read(folder->file, PREFIX, &again, &times, &err) != GUARD_OK)
         fail_msg("%s", err.text);
-    assert_int_equal(saved_at, 1234567);
+    assert_int_equal(times.saved_at, 1234567);
+    assert_int_equal(times.fresh_at, 1234567);
     assert_int_equal(again.version, 7);
     assert_int_equal(again.roles, 1);
     assert_int_equal(again.rules, 2);
@@ -97,8 +98,8 @@ static void expect_refused(const char *file, const char *prefix, const char *say
 {
     struct guard_content content = {0};
     struct guard_error err = {0};
-    int64_t saved_at;
-    int rc = guard_snapshot_read(file, prefix, &content, &saved_at, &err);
+    struct guard_snapshot_times times;
+    int rc = guard_snapshot_read(file, prefix, &content, &times, &err);
     if (rc != GUARD_ERR_INVALID || !strstr(err.text, says) || content.sections)
         fail_msg("rc %d: %s", rc, err.text);
 }
@@ -119,7 +120,7 @@ static void every_damage_is_refused(void **state)
     guard_content_free(&content);
     expect_refused(folder->file, "other:", "another redis_prefix");
     assert_int_equal(guard_file_read(folder->file, GUARD_FILE_SECRET, 1 << 20, &bytes, &length, NULL), GUARD_OK);
-    for (size_t at = 0; at < length; at += 97) { /* a flipped bit */
+    for (size_t at = 0; at < length - 16; at += 97) { /* a flipped bit */
         bytes[at] ^= 0x10;
         rewrite(folder->file, bytes, length);
         expect_refused(folder->file, PREFIX, "not used");
@@ -132,16 +133,46 @@ static void every_damage_is_refused(void **state)
     free(bytes);
 }
 
+/* "Still current" is noted in place, for this content only, and a torn note counts for nothing. */
+static void confirmations(void **state)
+{
+    const struct folder *folder = *state;
+    struct guard_content content, again = {0};
+    struct guard_snapshot_times times;
+    char *bytes = NULL, *other = NULL;
+    size_t length = 0;
+    make_content(&content);
+    assert_int_equal(guard_snapshot_write(folder->file, PREFIX, &content, 1000, NULL), GUARD_OK);
+    guard_snapshot_confirm(folder->file, 5000);
+    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &again, &times, NULL), GUARD_OK);
+    guard_content_free(&again);
+    assert_int_equal(times.saved_at, 1000);
+    assert_int_equal(times.fresh_at, 5000);
+    assert_int_equal(guard_file_read(folder->file, GUARD_FILE_SECRET, 1 << 20, &bytes, &length, NULL), GUARD_OK);
+    content.version++;
+    assert_int_equal(guard_snapshot_write(folder->file, PREFIX, &content, 1000, NULL), GUARD_OK);
+    assert_int_equal(guard_file_read(folder->file, GUARD_FILE_SECRET, 1 << 20, &other, &length, NULL), GUARD_OK);
+    memcpy(other + length - 16, bytes + length - 16, 16); /* the note of another file */
+    rewrite(folder->file, other, length);
+    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &again, &times, NULL), GUARD_OK);
+    assert_int_equal(times.fresh_at, 1000);
+    guard_content_free(&again);
+    guard_content_free(&content);
+    free(bytes);
+    free(other);
+    guard_snapshot_confirm("/nonexistent/file", 1); /* does nothing */
+}
+
 static void no_file_and_open_file(void **state)
 {
     const struct folder *folder = *state;
     struct guard_content content = {0};
     struct guard_error err = {0};
-    int64_t saved_at;
-    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &content, &saved_at, &err), GUARD_ERR_NOT_FOUND);
+    struct guard_snapshot_times times;
+    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &content, &times, &err), GUARD_ERR_NOT_FOUND);
     rewrite(folder->file, "x", 1);
     assert_int_equal(chmod(folder->file, 0644), 0);
-    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &content, &saved_at, &err), GUARD_ERR_PERMISSION);
+    assert_int_equal(guard_snapshot_read(folder->file, PREFIX, &content, &times, &err), GUARD_ERR_PERMISSION);
 }
 
 int main(void)
@@ -149,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_damage_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(confirmations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_file_and_open_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

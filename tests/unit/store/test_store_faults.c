@@ -189,7 +189,7 @@ static bool change_and_save(void *context)
     struct guard_content_edit edit = {0};
     struct guard_update update = {0};
     struct guard_client_view view;
-    int64_t saved_at;
+    struct guard_snapshot_times times;
     int rc = guard_content_edit_begin(&edit, failing % 2 ? &held->content : NULL, &held->content, &held->checks);
     if (rc == GUARD_OK)
         rc = take_everything(&edit, "new");
@@ -200,7 +200,7 @@ static bool change_and_save(void *context)
     if (rc == GUARD_OK)
         rc = guard_snapshot_write(held->path, "guard:", &next, 1, NULL);
     if (rc == GUARD_OK)
-        rc = guard_snapshot_read(held->path, "guard:", &loaded, &saved_at, NULL);
+        rc = guard_snapshot_read(held->path, "guard:", &loaded, &times, NULL);
     if (rc == GUARD_OK)
         assert_true(guard_content_same_policy(&next, &loaded));
     guard_content_edit_abandon(&edit);
