@@ -96,8 +96,10 @@ bool guard_plugin_port_is_tls(const struct guard_plugin *plugin, const struct mo
     int port = guard_broker_port(client);
     if (strcmp(list, "all") == 0)
         return true;
-    while (port && *list)
-        if (next_port(&list) == port)
+    for (long listed = 1; port && *list && listed;) {
+        listed = next_port(&list);
+        if (listed == port)
             return true;
+    }
     return false;
 }
