@@ -17,6 +17,24 @@ bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subjec
     return true;
 }
 
+bool acl_pattern_fits_two(const struct acl_pattern *pattern, const struct acl_subject *subject, const char *topic,
+                          size_t length)
+{
+    const char *piece = pattern->text;
+    size_t left = length - pattern->fixed;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct acl_value *value = &subject->values[pattern->slot[i]];
+        size_t literal = pattern->piece[i], size = value->level.length;
+        if (value->state != ACL_VALUE_BOUND || size > left || !acl_octets_equal(topic, piece, literal) ||
+            !acl_octets_equal(topic + literal, value->level.text, size))
+            return false;
+        piece += literal;
+        topic += literal + size;
+        left -= size;
+    }
+    return left == 0 && acl_octets_equal(topic, piece, pattern->piece[2]);
+}
+
 /* acl_receives_again is asked of every receiver, so what it needs is kept in one place. */
 void acl_recall_latest_is(struct acl_context *context, struct acl_patterns *patterns, const struct acl_pattern *pattern)
 {

@@ -50,33 +50,25 @@ static inline unsigned acl_place_by_both(const char *topic, size_t length)
 #define ACL_RECALL_LENGTH 8 /* shorter topics are not learnt */
 _Static_assert(ACL_PATTERNS == 16 && ACL_TOPICS == 64, "the places have four and six bits");
 
-/* Whether the next octets of the topic are a literal piece and then the subject's value; goes behind them. */
-static inline bool acl_take_variable(const struct acl_pattern *pattern, unsigned i, const struct acl_subject *subject,
-                                     const char **topic, const char **piece, size_t *left)
-{
-    const struct acl_value *value = &subject->values[pattern->slot[i]];
-    size_t literal = pattern->piece[i], size = value->level.length;
-    if (value->state != ACL_VALUE_BOUND || size > *left || !acl_octets_equal(*topic, *piece, literal) ||
-        !acl_octets_equal(*topic + literal, value->level.text, size))
-        return false;
-    *piece += literal;
-    *topic += literal + size;
-    *left -= size;
-    return true;
-}
+/* acl_pattern_fits for a pattern of two variables, which are rare. */
+bool acl_pattern_fits_two(const struct acl_pattern *pattern, const struct acl_subject *subject, const char *topic,
+                          size_t length);
 
 /* Whether the topic is the pattern's, with the subject's values. length is at least pattern->fixed. */
 static inline bool acl_pattern_fits(const struct acl_pattern *pattern, const struct acl_subject *subject,
                                     const char *topic, size_t length)
 {
-    const char *piece = pattern->text;
-    size_t left = length - pattern->fixed;
-    unsigned variables = pattern->variables;
-    if (variables > 0 && !acl_take_variable(pattern, 0, subject, &topic, &piece, &left))
+    size_t before = pattern->piece[0];
+    if (!acl_octets_equal(topic, pattern->text, before))
         return false;
-    if (variables > 1 && !acl_take_variable(pattern, 1, subject, &topic, &piece, &left))
-        return false;
-    return left == 0 && acl_octets_equal(topic, piece, pattern->piece[variables]);
+    if (pattern->variables != 1)
+        return pattern->variables == 0 ? length == before : acl_pattern_fits_two(pattern, subject, topic, length);
+    const struct acl_value *value = &subject->values[pattern->slot[0]];
+    size_t size = value->level.length;
+    topic += before;
+    return size + pattern->fixed == length && value->state == ACL_VALUE_BOUND &&
+           acl_octets_equal(topic, value->level.text, size) &&
+           acl_octets_equal(topic + size, pattern->text + before, pattern->piece[1]);
 }
 
 /* Whether the pattern answers this subject's question; else the topic is to be walked. length >= ACL_RECALL_LENGTH. */
