@@ -18,7 +18,7 @@ static struct audit *allocate(void)
     if (!audit)
         return NULL;
     memset(audit, 0, sizeof *audit);
-    audit->broker_thread = pthread_self();
+    audit->broker_thread = audit_this_thread();
     audit->wake_fd = -1;
     atomic_store(&audit->accepting, true);
     pthread_mutex_init(&audit->side.lock, NULL);

@@ -39,7 +39,7 @@ static enum audit_loss cause_now(const struct audit *audit)
 
 static bool on_broker_thread(const struct audit *audit)
 {
-    return pthread_equal(pthread_self(), audit->broker_thread);
+    return audit_this_thread() == audit->broker_thread;
 }
 
 /* Whether any of the reasons for the slow path remains. */
@@ -185,7 +185,7 @@ static struct record *wait_for_room(struct audit *audit, size_t size, bool low)
     return record;
 }
 
-static void __attribute__((noinline)) look_at_fill(struct audit *audit)
+void audit_look_at_fill(struct audit *audit)
 {
     size_t size = audit->ring.size, used = audit_ring_refresh(&audit->ring);
     if (used > size / 2)
@@ -307,9 +307,7 @@ void audit_commit(struct audit *audit, struct record *record)
         commit_aside(audit, record);
         return;
     }
-    audit_ring_commit(&audit->ring);
-    if (__builtin_expect(audit->ring.reserved >= audit->check_at, 0))
-        look_at_fill(audit);
+    audit_commit_fast(audit);
 }
 
 void audit_lost(struct audit *audit, enum audit_action action, int64_t time_ns, bool failed)

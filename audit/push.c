@@ -44,8 +44,20 @@ static inline char *put_rule(char *at, uint16_t *length, struct audit_text text)
     return at + *length;
 }
 
-static inline void push_access(struct audit *audit, struct audit_peer *peer, const struct audit_message *event,
-                               enum audit_action action, unsigned flags)
+static void fill(const struct audit *audit, struct record_access *record, struct audit_peer *peer,
+                 const struct audit_message *event)
+{
+    record->head.reason = (uint8_t)event->reason;
+    record->head.qos = event->qos;
+    record->head.peer = peer;
+    record->payload = event->payload_bytes;
+    char *at = put_topic(audit, (char *)(record + 1), record, event->topic);
+    at = put_rule(at, &record->rule_id, event->rule_id);
+    put_rule(at, &record->rule_name, event->rule_name);
+}
+
+static void push_access(struct audit *audit, struct audit_peer *peer, const struct audit_message *event,
+                        enum audit_action action, unsigned flags)
 {
     if (!peer || !event->topic.bytes) {
         audit_lost(audit, action, event->time_ns, event->reason != GUARD_REASON_NONE);
@@ -59,14 +71,36 @@ static inline void push_access(struct audit *audit, struct audit_peer *peer, con
         (struct record_access *)(void *)audit_begin(audit, size, action, flags, event->time_ns);
     if (!record)
         return;
-    record->head.reason = (uint8_t)event->reason;
+    fill(audit, record, peer, event);
+    audit_commit(audit, &record->head);
+}
+
+/* An allowed publish with a topic of usual length and one rule at most. False: it needs the long way. */
+static inline bool push_usual(struct audit *audit, struct audit_peer *peer, const struct audit_message *event,
+                              unsigned flags)
+{
+    size_t topic = event->topic.length, rule = event->rule_id.bytes ? event->rule_id.length : 0;
+    if (__builtin_expect(!peer || topic > AUDIT_CARRIED || rule > AUDIT_RULE_CARRIED || event->rule_name.bytes, 0))
+        return false;
+    size_t size = (sizeof(struct record_access) + topic + rule + 7) & ~(size_t)7;
+    struct record_access *record =
+        (struct record_access *)(void *)audit_begin_fast(audit, size, AUDIT_ACTION_MQTT_PUBLISH, flags, event->time_ns);
+    if (__builtin_expect(!record, 0))
+        return false;
+    record->head.reason = GUARD_REASON_NONE;
     record->head.qos = event->qos;
     record->head.peer = peer;
     record->payload = event->payload_bytes;
-    char *at = put_topic(audit, (char *)(record + 1), record, event->topic);
-    at = put_rule(at, &record->rule_id, event->rule_id);
-    put_rule(at, &record->rule_name, event->rule_name);
-    audit_commit(audit, &record->head);
+    record->topic_total = (uint32_t)topic;
+    record->topic = (uint16_t)topic;
+    record->rule_id = event->rule_id.bytes ? (uint16_t)rule : AUDIT_NO_TEXT;
+    record->rule_name = AUDIT_NO_TEXT;
+    char *at = (char *)(record + 1);
+    memcpy(at, event->topic.bytes, topic);
+    if (rule)
+        memcpy(at + topic, event->rule_id.bytes, rule);
+    audit_commit_fast(audit);
+    return true;
 }
 
 /* Our own topic is never mirrored: each line about a line would cause the next one. */
@@ -89,19 +123,29 @@ static void count_only(struct audit *audit, struct audit_peer *peer, const struc
     audit_bump(&audit->not_written, 1);
 }
 
+/* Whether an allowed publish is to be written; if not, it is counted. */
+static bool is_wanted(struct audit *audit, struct audit_peer *peer, const struct audit_message *event)
+{
+    if (is_audit_topic(event->topic) || audit->set.is.publish == AUDIT_PUBLISH_DENIED) {
+        audit_bump(&audit->not_written, 1);
+        return false;
+    }
+    if (audit->set.is.publish == AUDIT_PUBLISH_SUMMARY && peer && audit_this_thread() == audit->broker_thread) {
+        count_only(audit, peer, event);
+        return false;
+    }
+    return true;
+}
+
 void audit_push_publish(struct audit *audit, struct audit_peer *peer, const struct audit_message *event)
 {
     unsigned flags = AUDIT_FLAG_LOW | (event->retain ? AUDIT_FLAG_RETAIN : 0U) | (event->will ? AUDIT_FLAG_WILL : 0U);
-    if (event->reason == GUARD_REASON_NONE) {
-        enum audit_publish_mode mode = audit->set.is.publish;
-        if (is_audit_topic(event->topic) || mode == AUDIT_PUBLISH_DENIED) {
-            audit_bump(&audit->not_written, 1);
+    if (event->reason == GUARD_REASON_NONE && event->topic.length) {
+        if (audit->set.is.publish == AUDIT_PUBLISH_ALL && event->topic.bytes[0] != '$' &&
+            push_usual(audit, peer, event, flags))
             return;
-        }
-        if (mode == AUDIT_PUBLISH_SUMMARY && peer && pthread_equal(pthread_self(), audit->broker_thread)) {
-            count_only(audit, peer, event);
+        if (!is_wanted(audit, peer, event))
             return;
-        }
     }
     push_access(audit, peer, event, AUDIT_ACTION_MQTT_PUBLISH, flags);
 }

@@ -137,7 +137,7 @@ void audit_push_disconnect(struct audit *audit, struct audit_peer *peer, const s
         facts.number[DISCONNECT_EXPIRES] = event->identity->expires_at ? event->identity->expires_at : -1;
         facts.string[DISCONNECT_JTI] = event->identity->token_id;
     }
-    if (pthread_equal(pthread_self(), audit->broker_thread))
+    if (audit_this_thread() == audit->broker_thread)
         audit_summary_flush(audit, peer);
     push_facts(audit, peer, AUDIT_ACTION_MQTT_DISCONNECT, event->reason, 0, event->time_ns, &facts);
 }

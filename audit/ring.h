@@ -40,15 +40,27 @@ size_t audit_ring_refresh(struct audit_ring *ring);
  */
 void *audit_ring_reserve(struct audit_ring *ring, size_t size, size_t limit);
 
+/* The usual case of it, inline: the tail seen last leaves room enough, and the end of the memory is not near. */
+static inline void *audit_ring_take(struct audit_ring *ring, size_t size, size_t limit)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    size_t offset = (size_t)head & (ring->size - 1);
+    if (__builtin_expect(offset + size > ring->size || head - ring->cached_tail + size > limit, 0))
+        return NULL;
+    ring->reserved = head + size;
+    return ring->memory + offset;
+}
+
 /*
  * The lines of the next record are fetched already now: between two pushes the consumer has had them, and waiting for
  * them would be most of what a push costs.
  */
 static inline void audit_ring_commit(struct audit_ring *ring)
 {
-    atomic_store_explicit(&ring->head, ring->reserved, memory_order_release);
-    for (uint64_t ahead = 0; ahead < 4 * AUDIT_CACHE_LINE; ahead += AUDIT_CACHE_LINE)
-        __builtin_prefetch(ring->memory + ((ring->reserved + ahead) & (ring->size - 1)), 1);
+    uint64_t head = ring->reserved;
+    atomic_store_explicit(&ring->head, head, memory_order_release);
+    __builtin_prefetch(ring->memory + ((head + AUDIT_CACHE_LINE) & (ring->size - 1)), 1);
+    __builtin_prefetch(ring->memory + ((head + 2 * AUDIT_CACHE_LINE) & (ring->size - 1)), 1);
 }
 
 /* The oldest record, or NULL. Consumer only; it stays valid until audit_ring_release with its size. */
