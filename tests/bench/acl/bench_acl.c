@@ -104,7 +104,7 @@ static void template_role(struct guard_policy_text *text)
 /* One role with that many rules on topics of their own. */
 static void one_large_role(struct guard_policy_text *text, size_t rules)
 {
-    char name[24], rule[96];
+    char name[40], rule[96];
     for (size_t i = 0; i < rules; i++) {
         snprintf(name, sizeof name, "r%zu", i);
         snprintf(rule, sizeof rule, "allow publish site%zu/line%zu/machine%zu/data", i % 100, i / 100 % 100, i);
@@ -117,7 +117,7 @@ static void private_roles(struct guard_policy_text *text, size_t roles)
     static const char *const actions[5] = {"allow publish devices", "allow publish devices", "allow subscribe devices",
                                            "allow subscribe devices", "deny publish devices"};
     static const char *const names[5] = {"data", "state", "commands", "config/#", "admin"};
-    char role[24], rule[96];
+    char role[40], rule[96];
     for (size_t i = 0; i < roles; i++)
         for (int k = 0; k < 5; k++) {
             snprintf(role, sizeof role, "client-%zu", i);
@@ -348,7 +348,7 @@ static struct load load_of_fleet(bool templates, size_t clients, double *seconds
     *bytes = (double)acl_policy_memory(load.policy) / (double)acl_policy_rule_count(load.policy);
     load.questions = need(calloc(load.count, sizeof *load.questions));
     for (size_t i = 0; i < load.count; i++) {
-        char name[32], role[32], topic[96];
+        char name[40], role[40], topic[96];
         snprintf(name, sizeof name, "%s%zu", templates ? "dev-" : "d", templates ? 1000000 + i : i);
         snprintf(role, sizeof role, "client-%zu", i);
         snprintf(topic, sizeof topic, "devices/%s/data", name);
@@ -416,7 +416,7 @@ static void fan_out(void)
 static void edit_one(const struct acl_policy *base, int round, double *ready, double *swap)
 {
     struct guard_policy_text text = {0};
-    char role[24], rule[64];
+    char role[40], rule[64];
     snprintf(role, sizeof role, "client-%d", round * 7);
     snprintf(rule, sizeof rule, "allow publish edited/%d", round);
     add(&text, role, "only", rule);
