@@ -208,7 +208,7 @@ void audit_look_at_fill(struct audit *audit);
 static inline struct record *audit_begin_fast(struct audit *audit, size_t size, enum audit_action action,
                                               unsigned flags, int64_t time_ns)
 {
-    if (__builtin_expect(audit->attention || audit_this_thread() != audit->broker_thread || !time_ns, 0))
+    if (__builtin_expect(audit_this_thread() != audit->broker_thread || audit->attention || !time_ns, 0))
         return NULL;
     struct record *record =
         audit_ring_take(&audit->ring, size, flags & AUDIT_FLAG_LOW ? audit->low_limit : audit->ring.size);
