@@ -24,7 +24,8 @@ struct acl_request explain_request(const struct explain_query *query, int64_t no
         .qos = query->qos,
         .retain = query->retain,
         .topic = query->topic,
-        .topic_length = query->topic_length,
+        /* as the broker hands it over: not measured. Only what no broker could hand over has its length. */
+        .topic_length = strlen(query->topic) == query->topic_length ? 0 : query->topic_length,
         .payload = query->payload,
         .payload_length = query->size_given ? query->size : query->payload_length,
         .now = now,
@@ -35,7 +36,12 @@ void explain_decide(const struct explain_run *run, const struct explain_query *q
                     const struct explain_subject *subject, struct acl_decision *decision)
 {
     struct acl_request request = explain_request(query, run->now);
+    /* the plugin's short way for a message's next receiver: where it says yes, the message is delivered */
+    bool again = request.action == ACL_RECEIVE && !request.topic_length &&
+                 acl_receives_again(run->context, run->source->policy, subject->subject, request.topic);
     acl_check(run->context, run->source->policy, subject->subject, &request, decision);
+    if (again)
+        decision->verdict = ACL_ALLOW;
     if (request.action == ACL_SUBSCRIBE && subject->classified) {
         struct acl_decision strict;
         acl_check(run->context, run->source->classifier, subject->classified, &request, &strict);

@@ -1,4 +1,5 @@
 """Holds guardctl's answers against the oracle's, and makes a difference small enough to read."""
+import json
 import re
 
 import oracle
@@ -27,13 +28,13 @@ def request_of(query):
 
 
 def ask_all(policy, queries, now):
-    """The oracle's answers. Neighbouring queries of one client share its bound rules."""
-    answers, last, bound = [], None, None
+    """The oracle's answers. Queries of one client share its bound rules."""
+    answers, clients = [], {}
     for query in queries:
-        key = [query.get(part) for part in ("username", "client_id", "roles", "attributes", "address")]
-        if bound is None or key != last:
-            last, bound = key, oracle.Bound(policy, subject_of(query), now)
-        answers.append(bound.ask(request_of(query)))
+        client = json.dumps([query.get(part) for part in ("username", "client_id", "roles", "attributes", "address")])
+        if client not in clients:
+            clients[client] = oracle.Bound(policy, subject_of(query), now)
+        answers.append(clients[client].ask(request_of(query)))
     return answers
 
 

@@ -1,7 +1,9 @@
 """Random policies and random requests over a small vocabulary, so that rules meet often.
 
 A policy uses one of a few vocabularies; names are short and the same names serve as levels, user names, client ids and
-attribute values. Everything is drawn from the random.Random that is passed in, so a seed names a run.
+attribute values. The first two names of a vocabulary are
+the most common ones. Vocabularies of long names are there because engines treat short and long topics differently; within them
+one name begins or ends like another. Everything is drawn from the random.Random that is passed in, so a seed names a run.
 """
 import json
 import re
@@ -12,6 +14,31 @@ VOCABULARIES = [
     ["a", "b", "p-a", "p-b"],
     ["a", "a-s", "", "$SYS"],
     ["ä", "b", "plant 1"],
+    ["sensor-0001", "sensor-0002", "sensor-00012"],
+    ["device-alpha-17", "device-alpha-18", "alpha-17", "device-alpha-"],
+    ["berlin-hall", "17", "", "$s"],
+]
+# A fleet's policy: few rules, long topics, levels in which nothing but placeholders stands.
+FLEET_NAMES = ["sensor-0001", "sensor-0002", "sensor-00012", "data"]
+FLEET_FILTERS = [
+    "devices/${username}/data",
+    "devices/${username}/data",
+    "devices/${client_id}/data",
+    "devices/${client_id}/commands/#",
+    "devices/${username}/${client_id}/data",
+    "sites/${jwt.site}/devices/${username}",
+    "sites/${jwt.site}/devices/${jwt.site}",
+    "sites/${jwt.sites|any}/devices/+",
+    "sites/${jwt.place|path}/devices",
+    "${username}/some/status",
+    "${client_id}/some/status",
+    "p-${username}-s/state",
+    "devices/p-${username}/data",
+    "devices/+/data",
+    "devices/#",
+    "+/${username}/data",
+    "devices/sensor-0001/data",
+    "common/announcements",
 ]
 PLACEHOLDERS = [
     "${username}",
@@ -26,14 +53,13 @@ PLACEHOLDERS = [
     "${jwt.place|path}",
 ]
 ROLES = ["r0", "r1", "r2", "r3"]
-USERS = ["a", "b", "$s", "a/b", "+", "plant 1", ""]
 ACTIONS = ["publish", "subscribe", "receive", "subscribe-only", "all"]
 ADDRESSES = ["10.0.0.7", "10.1.2.3", "192.168.3.4", "::1", "2001:db8::5", "::ffff:10.0.0.9", "not an address"]
 NETWORKS = ["10.0.0.0/8", "10.0.0.7", "192.168.0.0/16", "::1/128", "2001:db8::/32"]
 TESTS = [
     'cert.ou = "a"',
     'jwt.sites has "b"',
-    "jwt.sites = a",
+    'jwt.sites = "a"',
     "anonymous",
     'attr.zone = "a"',
     'username = "b"',
@@ -41,6 +67,10 @@ TESTS = [
     'client_id has "plant 1"',
 ]
 NOW = 1_800_000_000
+
+
+def users(names):
+    return [names[0], names[1], "$s", f"{names[0]}/{names[1]}", "+", "plant 1"]
 
 
 def quoted_if_needed(text):
@@ -74,11 +104,11 @@ def random_rule_filter(rng, names):
     return "/".join(levels) or "a"
 
 
-def random_conditions(rng):
+def random_conditions(rng, often):
     found = []
     if rng.random() < 0.35:
         found.append(f"priority={rng.choice([-1, 0, 1, 1, 2, 5])}")
-    if rng.random() < 0.3:
+    if rng.random() < often:
         found.append(
             rng.choice(
                 [
@@ -105,14 +135,14 @@ def random_conditions(rng):
     return "".join(" " + one for one in found)
 
 
-def random_rule(rng, topic):
+def random_rule(rng, topic, often=0.3):
     actions = rng.choice([",", ",", ", "]).join(rng.sample(ACTIONS, rng.choice([1, 1, 1, 2])))
     if rng.random() < 0.1:
         actions = actions.upper()
     if any(char in topic for char in ' "\\;') or not topic or rng.random() < 0.05:
         topic = json.dumps(topic, ensure_ascii=False)
     effect = "allow" if rng.random() < 0.65 else "deny"
-    return f"{effect} {actions} {topic}{random_conditions(rng)}"
+    return f"{effect} {actions} {topic}{random_conditions(rng, often)}"
 
 
 def random_grants(rng, count):
@@ -121,23 +151,26 @@ def random_grants(rng, count):
 
 def random_policy(rng):
     """(text of the policy file, its vocabulary, the filters of its rules)"""
-    names, filters = rng.choice(VOCABULARIES), []
+    fleet = rng.random() < 0.4
+    names, filters = FLEET_NAMES if fleet else rng.choice(VOCABULARIES), []
     lines = []
     for role in ROLES:
         if rng.random() < 0.9:
             lines.append(f"[role {role}]")
             for i in range(rng.choice([1, 2, 3, 4])):
-                filters.append(random_rule_filter(rng, names))
-                lines.append(f"rule{i} = {random_rule(rng, filters[-1])}" + rng.choice(["", "", "   ; a comment"]))
-    for user in USERS[:3]:
+                filters.append(rng.choice(FLEET_FILTERS) if fleet else random_rule_filter(rng, names))
+                rule = random_rule(rng, filters[-1], 0.05 if fleet else 0.3)
+                lines.append(f"rule{i} = {rule}" + rng.choice(["", "", "   ; a comment"]))
+    for user in users(names)[:3]:
         if rng.random() < 0.6:
-            lines += [f"[client {user}]", f"roles = {random_grants(rng, rng.choice([1, 2]))}"]
+            lines += [f"[client {quoted_if_needed(user)}]", f"roles = {random_grants(rng, rng.choice([1, 2]))}"]
             if rng.random() < 0.5:
-                lines.append(f"attr.zone = {rng.choice(['a', 'b', 'a/b', '$s'])}")
+                lines.append(f"attr.zone = {json.dumps(rng.choice(users(names)[:4]))}")
     if rng.random() < 0.6:
         lines.append("[assign]")
         for i in range(rng.choice([1, 2, 3])):
             tests = " and ".join(rng.sample(TESTS, rng.choice([1, 1, 1, 2])))
+            tests = tests.replace('"a"', json.dumps(names[0])).replace('"b"', json.dumps(names[1]))
             lines.append(f"assign{i} = {random_grants(rng, rng.choice([1, 1, 2]))} when {tests}")
     lines.append("[default]")
     if rng.random() < 0.3:
@@ -152,17 +185,15 @@ def random_policy(rng):
 
 def random_value(rng, names):
     if rng.random() < 0.85:
-        return rng.choice(["a", "b", rng.choice(names) or "a"])
-    return rng.choice(["", "a/b", "+", "#", "$s", "x"])
+        return rng.choice([names[0], names[1], rng.choice(names) or names[0]])
+    return rng.choice(["", f"{names[0]}/{names[1]}", "+", "#", "$s", "x"])
 
 
 def random_subject(rng, names):
     """The client part of a query, as guardctl explain --batch takes it."""
     subject = {}
     if rng.random() < 0.9:
-        subject["username"] = rng.choice(USERS[:3]) if rng.random() < 0.7 else rng.choice(USERS)
-    if subject.get("username") == "":
-        del subject["username"]
+        subject["username"] = rng.choice(users(names)[:3] if rng.random() < 0.7 else users(names))
     if rng.random() < 0.9:
         subject["client_id"] = random_value(rng, names)
     if rng.random() < 0.6:
@@ -179,11 +210,12 @@ def random_subject(rng, names):
         if rng.random() < 0.7:
             attributes[name] = [random_value(rng, names) for _ in range(rng.choice([0, 1, 2, 3]))]
             if rng.random() < 0.03:  # around the cap of |any
-                attributes[name] = [f"n{i}" for i in range(rng.choice([62, 63, 64]))] + ["a"]
+                attributes[name] = [f"n{i}" for i in range(rng.choice([62, 63, 64]))] + [names[0]]
     if rng.random() < 0.3:
         attributes["jwt.scope"] = rng.choice(["gw", "read gw", "gateway", ["x", "a gw"]])
     if rng.random() < 0.6:
-        attributes["jwt.place"] = rng.choice(["a", "b", "a/b", "b/a", "$s/a", "+", "a/#", ""])
+        a, b = names[:2]
+        attributes["jwt.place"] = rng.choice([a, b, f"{a}/{b}", f"{b}/{a}", f"$s/{a}", "+", f"{a}/#", ""])
     if attributes:
         subject["attributes"] = attributes
     if rng.random() < 0.7:
@@ -196,7 +228,7 @@ def like_a_rule(rng, names, rule_filter):
     if rule_filter == "**":
         return rng.choice(["**", "#", "+/#"])
     text = rule_filter.replace("${$}", "$")
-    text = re.sub(r"\$\{[^}]*\}", lambda _: rng.choice(names + ["a", "b", "a/b"]), text)
+    text = re.sub(r"\$\{[^}]*\}", lambda _: rng.choice([*names, *names[:2], "/".join(names[:2])]), text)
     return "/".join(text.split("/")[:4])
 
 
@@ -204,10 +236,10 @@ def random_topic(rng, names, filters):
     draw = rng.random()
     if draw < 0.01:
         return rng.choice(["", "a/+", "#", "a#b"])
-    if draw < 0.2 and filters:
+    if draw < (0.7 if names is FLEET_NAMES else 0.2) and filters:
         text = like_a_rule(rng, names, rng.choice(filters))
-        return re.sub(r"[+#]", lambda _: rng.choice(names + ["a", "x"]), text) or "a"
-    return "/".join(rng.choice(names + ["a", "b", "x"]) for _ in range(rng.choice([1, 2, 2, 3, 3, 4]))) or "a"
+        return re.sub(r"[+#]", lambda _: rng.choice([*names, names[0], "x"]), text) or "a"
+    return "/".join(rng.choice([*names, *names[:2], "x"]) for _ in range(rng.choice([1, 2, 2, 3, 3, 4]))) or "a"
 
 
 def random_filter(rng, names, filters):
@@ -222,7 +254,7 @@ def random_filter(rng, names, filters):
 
 def random_filter_levels(rng, names):
     depth = rng.choice([0, 1, 1, 2, 2, 3, 3])
-    levels = ["+" if rng.random() < 0.25 else rng.choice(names + ["a", "b", "x"]) for _ in range(depth)]
+    levels = ["+" if rng.random() < 0.25 else rng.choice([*names, *names[:2], "x"]) for _ in range(depth)]
     return levels + ["#"] if not levels or rng.random() < 0.4 else levels
 
 

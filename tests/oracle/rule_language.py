@@ -302,7 +302,7 @@ def parse_policy(text):
         elif section == "client" and key == "roles":
             policy.clients[name]["roles"] = parse_names(value)
         elif section == "client" and key.startswith("attr."):
-            policy.clients[name]["attributes"][key] = [value]
+            policy.clients[name]["attributes"][key] = [unquote(value)]
         elif section == "assign":
             policy.assignments.append(parse_assignment(value))
         elif section == "default":

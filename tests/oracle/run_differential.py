@@ -21,16 +21,26 @@ import generator
 import guardctl
 import rule_language
 
-SUBJECTS, TOPICS, FILTERS = 12, 60, 10  # of a policy; of a subject
+SUBJECTS, TOPICS, FILTERS = 12, 60, 16  # of a policy; of a subject
 FULL_POLICIES = 1400
 
 
 def queries_of(rng, names, filters):
-    queries = []
-    for _ in range(SUBJECTS):
-        subject = generator.random_subject(rng, names)
-        queries += [{**subject, **generator.random_request(rng, names, filters, i >= TOPICS)} for i in range(TOPICS + FILTERS)]
-    return queries
+    """Half of the time each client has its own requests; else all ask for the same, one after the other, as in a fan-out."""
+    # a fleet's topics are too many to list; what is special about them concerns publish and receive
+    count = TOPICS if names is generator.FLEET_NAMES else TOPICS + FILTERS
+    subjects = [generator.random_subject(rng, names) for _ in range(SUBJECTS)]
+    if rng.random() < 0.5:  # a fleet: the same roles, other names
+        roles = generator.random_grants(rng, rng.choice([1, 2])).split(", ")
+        subjects = [{**subject, "roles": roles} for subject in subjects]
+
+    def request(i):
+        return generator.random_request(rng, names, filters, i >= TOPICS)
+
+    if rng.random() < 0.5:
+        return [{**subject, **request(i)} for subject in subjects for i in range(count)]
+    requests = [request(i) for i in range(count)]
+    return [{**subject, **one} for one in requests for subject in rng.sample(subjects, SUBJECTS)]
 
 
 def differs(folder, text, query):
