@@ -79,17 +79,28 @@ static bool is_loaded(const struct acl_topic *topic, const struct acl_policy *po
     return length && topic->length == length && topic->seed == policy->seed && memcmp(topic->text, text, length) == 0;
 }
 
+/* Whether the place of this topic's pattern is held by another topic of the same clients. */
+static bool is_contested(const struct acl_patterns *patterns, const struct acl_walk *walk)
+{
+    const struct acl_topic *topic = &walk->context->topic;
+    if (topic->length < ACL_RECALL_LENGTH)
+        return true;
+    const struct acl_pattern *there = &patterns->by_both[acl_place_by_both(topic->text, topic->length)];
+    return there->epoch == walk->policy->epoch && there->fingerprint == walk->subject->fingerprint;
+}
+
 /*
  * Whether a memo pays: for receivers always, since there may be many; for publishers only where their roles were met
  * before and patterns are of use, or to try again now and then.
  */
 static bool wants_memo(struct acl_context *context, const struct acl_walk *walk)
 {
+    struct acl_patterns *patterns = &context->patterns[walk->action];
     uint64_t *seen = &context->seen[walk->subject->fingerprint % 8];
-    bool known = *seen == walk->subject->fingerprint;
+    bool known = *seen == walk->subject->fingerprint, now_and_then = ++patterns->walked % 16 == 0;
     *seen = walk->subject->fingerprint;
-    unsigned vain = context->patterns[walk->action].unrecalled++;
-    return walk->action == ACL_RECEIVE || (known && (vain < 64 || vain % 16 == 0));
+    unsigned vain = patterns->unrecalled++;
+    return walk->action == ACL_RECEIVE || (known && (now_and_then || (vain < 64 && !is_contested(patterns, walk))));
 }
 
 static enum acl_verdict check_topic(struct acl_walk *walk, size_t length, struct acl_decision *decision)

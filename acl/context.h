@@ -120,6 +120,7 @@ struct acl_patterns {
     struct acl_pattern none;                  /* never written: answers nobody */
     const struct acl_pattern *latest;         /* learnt or of use last; NULL: none */
     unsigned unrecalled;                      /* topics walked since a pattern was of use */
+    unsigned walked;                          /* topics walked */
 };
 
 /* The allow that depends on nothing but roles and topic which a receiver got last; acl_receives_again. */
