@@ -85,6 +85,13 @@ int ctl_args_parse(const struct ctl_command *command, int argc, char **argv, con
     return CTL_OK;
 }
 
+struct ctl_words *ctl_words_expect(struct ctl_words *words, size_t least, size_t most)
+{
+    words->least = least;
+    words->most = most;
+    return words;
+}
+
 bool ctl_parse_duration(const char *text, long long *seconds)
 {
     static const struct {

@@ -30,7 +30,11 @@ struct ctl_option {
 struct ctl_words {
     const char *items[CTL_LIST_MAX];
     size_t count;
+    size_t least, most; /* how many there should be */
 };
+
+/* Sets how many words there should be; returns words. */
+struct ctl_words *ctl_words_expect(struct ctl_words *words, size_t least, size_t most);
 
 /*
  * Parses argv behind argv[0]. tables: arrays of options, each ended by a NULL name, the list of them ended by NULL.

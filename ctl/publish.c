@@ -181,7 +181,8 @@ int ctl_publish_run(struct ctl_redis *redis, const struct ctl_publish *publish, 
                     struct guard_error *err)
 {
     struct guard_home_change drafts = {0}, change = {0};
-    struct guard_home_note note = {.who = redis->who, .action = publish->action, .detail = publish->detail};
+    struct guard_home_note note = {
+        .who = redis->who, .action = publish->action, .detail = publish->detail, .expected = publish->expected};
     uint64_t highest = 0;
     char draft[64];
     bool staged = changed_sections(publish->diff) > STAGE_FROM;
@@ -196,8 +197,9 @@ int ctl_publish_run(struct ctl_redis *redis, const struct ctl_publish *publish, 
     }
     if (rc == GUARD_OK && drafts.count)
         rc = guard_home_run(redis->home, &drafts, err);
+    note.at_least = highest;
     if (rc == GUARD_OK)
-        rc = guard_home_commit(redis->home, &change, &note, publish->expected, highest, version, err);
+        rc = guard_home_commit(redis->home, &change, &note, version, err);
     guard_home_change_free(&drafts);
     guard_home_change_free(&change);
     return rc;

@@ -54,17 +54,17 @@ void ctl_redis_init(struct ctl_redis *redis, const struct ctl_command *command)
     memcpy(redis->options, table, sizeof table);
 }
 
-int ctl_redis_parse(struct ctl_redis *redis, int argc, char **argv, const struct ctl_option *own, size_t least,
-                    size_t most, struct ctl_words *words)
+int ctl_redis_parse(struct ctl_redis *redis, int argc, char **argv, const struct ctl_option *own,
+                    struct ctl_words *words)
 {
     const struct ctl_option *tables[] = {own ? own : redis->options, own ? redis->options : NULL, NULL};
     int rc = ctl_args_parse(redis->command, argc, argv, tables, words);
     if (rc != CTL_OK)
         return rc;
-    if (words->count < least)
+    if (words->count < words->least)
         return ctl_usage_error(redis->command, "an argument is missing");
-    if (words->count > most)
-        return ctl_usage_error(redis->command, "too many arguments: %s", words->items[most]);
+    if (words->count > words->most)
+        return ctl_usage_error(redis->command, "too many arguments: %s", words->items[words->most]);
     return CTL_OK;
 }
 
@@ -202,11 +202,11 @@ int ctl_redis_refuse(struct ctl_redis *redis, const char *format, ...)
 int ctl_redis_commit(struct ctl_redis *redis, const struct guard_home_change *change, const char *action,
                      const char *detail, uint64_t expected, const char *done)
 {
-    struct guard_home_note note = {.who = redis->who, .action = action, .detail = detail};
+    struct guard_home_note note = {.who = redis->who, .action = action, .detail = detail, .expected = expected};
     struct guard_error err = {0};
     struct guard_buffer out = {0};
     uint64_t version = 0;
-    int rc = guard_home_commit(redis->home, change, &note, expected, 0, &version, &err);
+    int rc = guard_home_commit(redis->home, change, &note, &version, &err);
     if (rc == GUARD_ERR_INVALID)
         return ctl_redis_refuse(redis, "%s", err.text);
     if (rc != GUARD_OK)

@@ -33,11 +33,11 @@ struct ctl_redis {
 void ctl_redis_init(struct ctl_redis *redis, const struct ctl_command *command);
 
 /*
- * Parses the command line with options of the command's own (NULL: none) and the common ones, and asks for exactly
- * `least` to `most` words. CTL_OK or CTL_USAGE.
+ * Parses the command line with options of the command's own (NULL: none) and the common ones, and asks for as many
+ * words as words says (ctl_words_expect). CTL_OK or CTL_USAGE.
  */
-int ctl_redis_parse(struct ctl_redis *redis, int argc, char **argv, const struct ctl_option *own, size_t least,
-                    size_t most, struct ctl_words *words);
+int ctl_redis_parse(struct ctl_redis *redis, int argc, char **argv, const struct ctl_option *own,
+                    struct ctl_words *words);
 
 /* Connects. CTL_OK, or CTL_USAGE after telling why not. */
 int ctl_redis_connect(struct ctl_redis *redis);

@@ -42,7 +42,7 @@ static int client_begin(struct client *client, const struct ctl_command *command
     struct guard_error err = {0};
     struct guard_problems problems = {0};
     ctl_redis_init(&client->redis, command);
-    int rc = ctl_redis_parse(&client->redis, argc, argv, own, 1, 1, &client->words);
+    int rc = ctl_redis_parse(&client->redis, argc, argv, own, ctl_words_expect(&client->words, 1, 1));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&client->redis);
     if (rc != CTL_OK)

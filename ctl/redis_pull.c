@@ -73,7 +73,7 @@ static int run_pull(const struct ctl_command *command, int argc, char **argv)
     const struct ctl_option own[] = {
         {"output", CTL_TEXT, &pull.output}, {"no-clients", CTL_FLAG, &pull.no_clients}, {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&pull.redis, command);
-    int rc = ctl_redis_parse(&pull.redis, argc, argv, own, 0, 0, &words);
+    int rc = ctl_redis_parse(&pull.redis, argc, argv, own, ctl_words_expect(&words, 0, 0));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&pull.redis);
     if (rc == CTL_OK) {
@@ -164,7 +164,7 @@ static int run_history(const struct ctl_command *command, int argc, char **argv)
     struct ctl_redis redis;
     struct ctl_words words = {0};
     ctl_redis_init(&redis, command);
-    int rc = ctl_redis_parse(&redis, argc, argv, NULL, 0, 0, &words);
+    int rc = ctl_redis_parse(&redis, argc, argv, NULL, ctl_words_expect(&words, 0, 0));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&redis);
     if (rc == CTL_OK)
@@ -243,7 +243,7 @@ static int run_log(const struct ctl_command *command, int argc, char **argv)
     const char *number = LOG_DEFAULT;
     const struct ctl_option own[] = {{"number", CTL_TEXT, &number}, {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&redis, command);
-    int rc = ctl_redis_parse(&redis, argc, argv, own, 0, 0, &words);
+    int rc = ctl_redis_parse(&redis, argc, argv, own, ctl_words_expect(&words, 0, 0));
     if (rc == CTL_OK && (!*number || strspn(number, "0123456789") != strlen(number) || strlen(number) > 6))
         rc = ctl_usage_error(command, "--number takes a number");
     if (rc == CTL_OK)
@@ -272,7 +272,7 @@ static int run_confirm(const struct ctl_command *command, int argc, char **argv)
     uint64_t version = 0;
     char stamp[32];
     ctl_redis_init(&redis, command);
-    int rc = ctl_redis_parse(&redis, argc, argv, NULL, 0, 0, &words);
+    int rc = ctl_redis_parse(&redis, argc, argv, NULL, ctl_words_expect(&words, 0, 0));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&redis);
     if (rc == CTL_OK && guard_home_version(redis.home, &version, &err) != GUARD_OK)

@@ -186,7 +186,7 @@ static int run_push(const struct ctl_command *command, int argc, char **argv)
                                      {"comment", CTL_TEXT, &push.comment},
                                      {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&push.redis, command);
-    int rc = ctl_redis_parse(&push.redis, argc, argv, own, 1, 1, &words);
+    int rc = ctl_redis_parse(&push.redis, argc, argv, own, ctl_words_expect(&words, 1, 1));
     if (rc == CTL_OK)
         rc = parse_keep(&push);
     if (rc == CTL_OK)
@@ -231,7 +231,7 @@ static int run_diff(const struct ctl_command *command, int argc, char **argv)
     struct ctl_words words = {0};
     const struct ctl_option own[] = {{"prune-clients", CTL_FLAG, &push.prune_clients}, {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&push.redis, command);
-    int rc = ctl_redis_parse(&push.redis, argc, argv, own, 1, 1, &words);
+    int rc = ctl_redis_parse(&push.redis, argc, argv, own, ctl_words_expect(&words, 1, 1));
     if (rc == CTL_OK)
         rc = read_file(&push, words.items[0]);
     if (rc == CTL_OK)
@@ -328,7 +328,7 @@ static int run_rollback(const struct ctl_command *command, int argc, char **argv
                                      {"comment", CTL_TEXT, &push.comment},
                                      {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&push.redis, command);
-    int rc = ctl_redis_parse(&push.redis, argc, argv, own, 0, 1, &words);
+    int rc = ctl_redis_parse(&push.redis, argc, argv, own, ctl_words_expect(&words, 0, 1));
     if (rc == CTL_OK)
         rc = parse_keep(&push);
     if (rc == CTL_OK)

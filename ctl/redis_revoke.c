@@ -93,7 +93,7 @@ static int parse(struct revoke *revoke, const struct ctl_command *command, int a
                                      {"at", CTL_TEXT, &revoke->at},
                                      {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&revoke->redis, command);
-    int rc = ctl_redis_parse(&revoke->redis, argc, argv, own, least, least, words);
+    int rc = ctl_redis_parse(&revoke->redis, argc, argv, own, ctl_words_expect(words, least, least));
     if (rc == CTL_OK && revoke->lifetime && !ctl_parse_duration(revoke->lifetime, &revoke->seconds))
         rc = ctl_usage_error(command, "--for takes a time like 30m, 8h or 7d, not '%s'", revoke->lifetime);
     if (rc == CTL_OK && revoke->at && revoke->kind != GUARD_KEY_REVOKED_BEFORE)

@@ -30,7 +30,7 @@ static int role_begin(struct role *role, const struct ctl_command *command, int 
     struct guard_error err = {0};
     struct guard_problems problems = {0};
     ctl_redis_init(&role->redis, command);
-    int rc = ctl_redis_parse(&role->redis, argc, argv, NULL, words, words, &role->words);
+    int rc = ctl_redis_parse(&role->redis, argc, argv, NULL, ctl_words_expect(&role->words, words, words));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&role->redis);
     if (rc != CTL_OK)

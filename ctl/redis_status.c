@@ -107,7 +107,7 @@ static int run(const struct ctl_command *command, int argc, char **argv)
     struct ctl_words words = {0};
     struct guard_error err = {0};
     ctl_redis_init(&status.redis, command);
-    int rc = ctl_redis_parse(&status.redis, argc, argv, NULL, 0, 0, &words);
+    int rc = ctl_redis_parse(&status.redis, argc, argv, NULL, ctl_words_expect(&words, 0, 0));
     if (rc == CTL_OK)
         rc = ctl_redis_connect(&status.redis);
     if (rc == CTL_OK) {

@@ -85,20 +85,20 @@ void guard_home_change_free(struct guard_home_change *change);
 void guard_home_change_section(struct guard_home_change *change, enum guard_key_kind kind, const char *name,
                                const struct guard_policy_line *lines, size_t count);
 
-/* Who does what, for guard:log. */
+/* Who does what, for guard:log, and on which version it was prepared. */
 struct guard_home_note {
     const char *who, *action, *detail;
+    uint64_t expected; /* guard:version must still be this one */
+    uint64_t at_least; /* the new version is larger than this as well */
 };
 
 /*
- * MULTI, the commands, the new version, the log entry, EXEC. expected: the version it was prepared on
- * (guard_home_version); if another stands there now, or it changes meanwhile, nothing is done: GUARD_ERR_INVALID, and
- * err says so. at_least: the new version is larger than that as well. *version is the new one. GUARD_OK,
- * GUARD_ERR_INVALID, GUARD_ERR_IO, GUARD_ERR_NOMEM.
+ * MULTI, the commands, the new version, the log entry, EXEC. If guard:version is not note->expected, or changes
+ * meanwhile, nothing is done: GUARD_ERR_INVALID, and err says so. *version is the new one. GUARD_OK, GUARD_ERR_INVALID,
+ * GUARD_ERR_IO, GUARD_ERR_NOMEM; after a failure, only guard_home_close may follow.
  */
 int guard_home_commit(struct guard_home *home, const struct guard_home_change *change,
-                      const struct guard_home_note *note, uint64_t expected, uint64_t at_least, uint64_t *version,
-                      struct guard_error *err);
+                      const struct guard_home_note *note, uint64_t *version, struct guard_error *err);
 
 /* The same without MULTI, log and version: for drafts. */
 int guard_home_run(struct guard_home *home, const struct guard_home_change *change, struct guard_error *err);

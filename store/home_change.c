@@ -207,20 +207,19 @@ static void add_tail(struct guard_home_change *tail, const struct guard_home_not
 }
 
 int guard_home_commit(struct guard_home *home, const struct guard_home_change *change,
-                      const struct guard_home_note *note, uint64_t expected, uint64_t at_least, uint64_t *version,
-                      struct guard_error *err)
+                      const struct guard_home_note *note, uint64_t *version, struct guard_error *err)
 {
     struct guard_home_change tail = {0};
     uint64_t now = 0;
     if (!guard_home_call(home, err, "WATCH", GUARD_HOME_KEY "version", NULL) ||
         guard_home_version(home, &now, err) != GUARD_OK)
         return GUARD_ERR_IO;
-    if (now != expected) {
+    if (now != note->expected) {
         guard_home_call(home, NULL, "UNWATCH", NULL);
         return guard_fail(err, GUARD_ERR_INVALID,
                           "somebody else published version %" PRIu64 " meanwhile; look at it and try again", now);
     }
-    *version = (now > at_least ? now : at_least) + 1;
+    *version = (now > note->at_least ? now : note->at_least) + 1;
     add_tail(&tail, note, *version);
     int rc = guard_home_call(home, err, "MULTI", NULL) ? GUARD_OK : GUARD_ERR_IO;
     if (rc == GUARD_OK)

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct guard_content content = {0};
     struct guard_snapshot_times times;
-    char path[64];
+    char folder[] = "/tmp/guard-fuzz-XXXXXX", path[64];
     unsigned char *file = calloc(1, size + DIGEST + STAMP);
     if (!file)
         abort();
@@ -60,7 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(file, data, size);
     if (EVP_Digest(file, size, file + size, NULL, EVP_sha256(), NULL) != 1)
         abort();
-    snprintf(path, sizeof path, "/tmp/guard-fuzz-snapshot.%d", (int)getpid());
+    if (!mkdtemp(folder))
+        abort();
+    snprintf(path, sizeof path, "%s/snapshot", folder);
     if (guard_file_replace(path, file, size + DIGEST + STAMP, 0600, NULL) != GUARD_OK)
         abort();
     if (guard_snapshot_read(path, "guard:", &content, &times, NULL) == GUARD_OK)
@@ -69,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     guard_content_free(&content);
     unlink(path);
+    rmdir(folder);
     free(file);
     return 0;
 }

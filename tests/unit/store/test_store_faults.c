@@ -243,11 +243,13 @@ static void policy_and_clients(void **state)
 static void edits_and_snapshots(void **state)
 {
     struct held held = {.callbacks = {.check = check}};
+    char folder[] = "/tmp/guard-faults-XXXXXX";
     struct guard_content_edit edit = {0};
     (void)state;
     held.checks =
         (struct guard_content_checks){.callbacks = &held.callbacks, .prefix = "guard:", .faults = &held.faults};
-    snprintf(held.path, sizeof held.path, "/tmp/guard-store-faults.%d", (int)getpid());
+    assert_non_null(mkdtemp(folder));
+    snprintf(held.path, sizeof held.path, "%s/snapshot", folder);
     assert_int_equal(guard_content_edit_begin(&edit, NULL, &held.content, &held.checks), GUARD_OK);
     assert_int_equal(take_everything(&edit, "old"), GUARD_OK);
     assert_int_equal(guard_content_edit_finish(&edit, &held.content), GUARD_OK);
@@ -255,6 +257,7 @@ static void edits_and_snapshots(void **state)
     guard_content_free(&held.content);
     guard_faults_free(&held.faults);
     unlink(held.path);
+    rmdir(folder);
 }
 
 static void pending_keys(void **state)
