@@ -138,9 +138,11 @@ void audit_line_source(struct audit_line *line, const struct audit_peer *peer)
     audit_line_span(line, peer, peer->source);
 }
 
-static void put_rule_value(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
-                           size_t max)
+void audit_line_member(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
+                       size_t max)
 {
+    if (!text.bytes)
+        return;
     if (line->out->at[-1] != '{')
         audit_put_literal(line->out, ",");
     audit_put_text(line->out, name);
@@ -156,9 +158,9 @@ void audit_line_rule(struct audit_line *line, const char *id, uint16_t id_length
         return;
     audit_put_literal(line->out, ",\"rule\":{");
     if (has_id)
-        put_rule_value(line, "\"id\":", AUDIT_FIELD_RULE_ID, (struct audit_text){id, id_length}, 128);
+        audit_line_member(line, "\"id\":", AUDIT_FIELD_RULE_ID, (struct audit_text){id, id_length}, 128);
     if (has_name)
-        put_rule_value(line, "\"name\":", AUDIT_FIELD_RULE_NAME, (struct audit_text){name, name_length}, 255);
+        audit_line_member(line, "\"name\":", AUDIT_FIELD_RULE_NAME, (struct audit_text){name, name_length}, 255);
     if (encoder->policy_length) {
         if (has_id || has_name)
             audit_put_literal(line->out, ",");

@@ -99,6 +99,10 @@ void audit_line_event(struct audit_line *line, const struct audit_event *event);
 /* A value, with marks if it had to be changed. */
 unsigned audit_line_string(struct audit_line *line, enum audit_field field, const char *text, size_t length,
                            size_t max);
+/* "name":value as a member of the object that is open, with a comma where one belongs; nothing for a text that is
+ * absent. */
+void audit_line_member(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
+                       size_t max);
 /* The members of mosquitto.audit for marks, each preceded by a comma unless first. */
 void audit_line_mark_members(struct audit_line *line, bool first);
 /* ,"rule":{…} from id and name (length AUDIT_NO_TEXT = none) and the policy in use; nothing when there is neither. */

@@ -19,19 +19,7 @@ static const char *method_name(int64_t method)
     }
 }
 
-/* [,]"name":"value" as a member of the object that is open. */
-static void put_member(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
-                       size_t max)
-{
-    if (!text.bytes)
-        return;
-    if (line->out->at[-1] != '{')
-        audit_put_literal(line->out, ",");
-    audit_put_text(line->out, name);
-    audit_line_string(line, field, text.bytes, text.length, max);
-}
-
-/* The same for a value that names a person or device: under audit_privacy hmac it is replaced. */
+/* A member whose value names a person or device: under audit_privacy hmac it is replaced. */
 static void put_private(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
                         size_t max)
 {
@@ -41,7 +29,7 @@ static void put_private(struct audit_line *line, const char *name, enum audit_fi
         audit_pseudonym(&audit->privacy, text.bytes, text.length, pseudonym);
         text = audit_text(pseudonym);
     }
-    put_member(line, name, field, text, max);
+    audit_line_member(line, name, field, text, max);
 }
 
 static void put_network(struct audit_line *line, const struct audit_peer *peer)
@@ -108,7 +96,7 @@ static void put_user(struct audit_line *line, const struct record_facts *record,
             audit_put_literal(line->out, ",");
         audit_line_span(line, peer, name);
     }
-    put_member(line, "\"domain\":", AUDIT_FIELD_USER_DOMAIN, domain, 255);
+    audit_line_member(line, "\"domain\":", AUDIT_FIELD_USER_DOMAIN, domain, 255);
     if (roles)
         put_roles(line, record);
     audit_put_literal(line->out, "}");
@@ -131,7 +119,7 @@ static void put_certificate(struct audit_line *line, const struct record_facts *
     struct audit_text serial = audit_fact(record, CONNECT_CERT_SERIAL);
     audit_put_literal(line->out, ",\"client\":{");
     put_private(line, "\"subject\":", AUDIT_FIELD_TLS_SUBJECT, audit_fact(record, CONNECT_SUBJECT), 512);
-    put_member(line, "\"issuer\":", AUDIT_FIELD_TLS_ISSUER, audit_fact(record, CONNECT_CERT_ISSUER), 512);
+    audit_line_member(line, "\"issuer\":", AUDIT_FIELD_TLS_ISSUER, audit_fact(record, CONNECT_CERT_ISSUER), 512);
     if (record->number[CONNECT_NOT_AFTER] >= 0) {
         audit_put_text(line->out, line->out->at[-1] == '{' ? "\"not_after\":" : ",\"not_after\":");
         audit_put_seconds(line->out, record->number[CONNECT_NOT_AFTER]);
@@ -170,9 +158,9 @@ static void put_auth(struct audit_line *line, const struct record_facts *record)
     audit_put_literal(out, ",\"auth\":{\"method\":\"");
     audit_put_text(out, method_name(record->number[CONNECT_METHOD]));
     audit_put_literal(out, "\"");
-    put_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, CONNECT_JTI), 255);
-    put_member(line, "\"kid\":", AUDIT_FIELD_KID, audit_fact(record, CONNECT_KID), 128);
-    put_member(line, "\"issuer\":", AUDIT_FIELD_ISSUER, audit_fact(record, CONNECT_ISSUER), 512);
+    audit_line_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, CONNECT_JTI), 255);
+    audit_line_member(line, "\"kid\":", AUDIT_FIELD_KID, audit_fact(record, CONNECT_KID), 128);
+    audit_line_member(line, "\"issuer\":", AUDIT_FIELD_ISSUER, audit_fact(record, CONNECT_ISSUER), 512);
     if (record->number[CONNECT_EXPIRES] >= 0) {
         audit_put_literal(out, ",\"expires_at\":");
         audit_put_seconds(out, record->number[CONNECT_EXPIRES]);
@@ -276,7 +264,7 @@ static void put_disconnect_auth(struct audit_line *line, const struct record_fac
     audit_put_literal(line->out, ",\"auth\":{\"method\":\"");
     audit_put_text(line->out, method_name(record->number[DISCONNECT_METHOD]));
     audit_put_literal(line->out, "\"");
-    put_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, DISCONNECT_JTI), 255);
+    audit_line_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, DISCONNECT_JTI), 255);
     if (record->number[DISCONNECT_EXPIRES] >= 0) {
         audit_put_literal(line->out, ",\"expires_at\":");
         audit_put_seconds(line->out, record->number[DISCONNECT_EXPIRES]);

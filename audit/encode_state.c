@@ -9,16 +9,6 @@ static void put_comma(struct audit_line *line)
         audit_put_literal(line->out, ",");
 }
 
-static void put_member(struct audit_line *line, const char *name, enum audit_field field, struct audit_text text,
-                       size_t max)
-{
-    if (!text.bytes)
-        return;
-    put_comma(line);
-    audit_put_text(line->out, name);
-    audit_line_string(line, field, text.bytes, text.length, max);
-}
-
 /* A whole number, left out when negative (not known). */
 static void put_count(struct audit_line *line, const char *name, int64_t value)
 {
@@ -36,8 +26,8 @@ static void put_error(struct audit_line *line, struct audit_text message, struct
     if (!message.bytes)
         message = audit_text(guard_reason_sentence(reason));
     audit_put_literal(line->out, ",\"error\":{");
-    put_member(line, "\"message\":", AUDIT_FIELD_ERROR_MESSAGE, message, 512);
-    put_member(line, "\"code\":", AUDIT_FIELD_ERROR_CODE, code, 64);
+    audit_line_member(line, "\"message\":", AUDIT_FIELD_ERROR_MESSAGE, message, 512);
+    audit_line_member(line, "\"code\":", AUDIT_FIELD_ERROR_CODE, code, 64);
     audit_put_literal(line->out, "}");
 }
 
@@ -68,7 +58,8 @@ static void put_policy(struct audit_line *line, const struct record_facts *recor
     static const char *const triggers[] = {"startup", "sighup", "pubsub", "poll", "control"};
     struct audit_text sha256 = audit_fact(record, POLICY_SHA256);
     audit_put_literal(line->out, ",\"mosquitto\":{\"policy\":{");
-    put_member(line, "\"previous_version\":", AUDIT_FIELD_PREVIOUS_VERSION, audit_fact(record, POLICY_PREVIOUS), 64);
+    audit_line_member(line, "\"previous_version\":", AUDIT_FIELD_PREVIOUS_VERSION, audit_fact(record, POLICY_PREVIOUS),
+                      64);
     if (is_lower_hex(sha256, 64)) {
         put_comma(line);
         audit_put_literal(line->out, "\"sha256\":\"");
@@ -97,8 +88,8 @@ void audit_encode_policy(struct audit_line *line, const struct record_facts *rec
                                     : "policy reloaded";
     audit_line_begin(line, head->time_ns, failed && !unchanged ? "error" : "info", message, NULL);
     audit_put_literal(line->out, ",\"rule\":{");
-    put_member(line, "\"ruleset\":", AUDIT_FIELD_RULESET, audit_fact(record, POLICY_RULESET), 255);
-    put_member(line, "\"version\":", AUDIT_FIELD_RULE_VERSION, audit_fact(record, POLICY_VERSION), 64);
+    audit_line_member(line, "\"ruleset\":", AUDIT_FIELD_RULESET, audit_fact(record, POLICY_RULESET), 255);
+    audit_line_member(line, "\"version\":", AUDIT_FIELD_RULE_VERSION, audit_fact(record, POLICY_VERSION), 64);
     audit_put_literal(line->out, "}");
     if (failed)
         put_error(line, audit_fact(record, POLICY_ERROR), audit_text(guard_reason_name(reason)), reason);
@@ -118,8 +109,8 @@ static void put_store(struct audit_line *line, const struct record_facts *record
 {
     static const char *const fail_modes[] = {"deny", "cache", "allow"};
     audit_put_literal(line->out, ",\"mosquitto\":{\"store\":{");
-    put_member(line, "\"name\":", AUDIT_FIELD_STORE_NAME, audit_fact(record, STORE_NAME), 64);
-    put_member(line, "\"address\":", AUDIT_FIELD_STORE_ADDRESS, audit_fact(record, STORE_ADDRESS), 255);
+    audit_line_member(line, "\"name\":", AUDIT_FIELD_STORE_NAME, audit_fact(record, STORE_NAME), 64);
+    audit_line_member(line, "\"address\":", AUDIT_FIELD_STORE_ADDRESS, audit_fact(record, STORE_ADDRESS), 255);
     if (down) {
         audit_put_literal(line->out, ",\"fail_mode\":\"");
         audit_put_text(line->out, fail_modes[(uint64_t)record->number[STORE_FAIL_MODE] % 3]);
@@ -221,7 +212,7 @@ static void put_alert_who(struct audit_line *line, const struct record_facts *re
                        country.bytes[1] >= 'A' && country.bytes[1] <= 'Z';
     if (address.bytes || has_country) {
         audit_put_literal(line->out, ",\"source\":{");
-        put_member(line, is_ip(address) ? "\"ip\":" : "\"address\":", AUDIT_FIELD_SOURCE_ADDRESS, address, 255);
+        audit_line_member(line, is_ip(address) ? "\"ip\":" : "\"address\":", AUDIT_FIELD_SOURCE_ADDRESS, address, 255);
         if (has_country) {
             put_comma(line);
             audit_put_literal(line->out, "\"geo\":{\"country_iso_code\":\"");
@@ -233,7 +224,7 @@ static void put_alert_who(struct audit_line *line, const struct record_facts *re
     struct audit_text user = shown(line, audit_fact(record, ALERT_USER), buffer, false);
     if (user.bytes) {
         audit_put_literal(line->out, ",\"user\":{");
-        put_member(line, "\"name\":", AUDIT_FIELD_USER_NAME, user, AUDIT_NAME_MAX);
+        audit_line_member(line, "\"name\":", AUDIT_FIELD_USER_NAME, user, AUDIT_NAME_MAX);
         audit_put_literal(line->out, "}");
     }
 }
@@ -246,7 +237,7 @@ static void put_alert_mqtt(struct audit_line *line, const struct record_facts *r
     if (!client.bytes && !connection)
         return;
     audit_put_literal(line->out, ",\"mqtt\":{");
-    put_member(line, "\"client_id\":", AUDIT_FIELD_CLIENT_ID, client, AUDIT_NAME_MAX);
+    audit_line_member(line, "\"client_id\":", AUDIT_FIELD_CLIENT_ID, client, AUDIT_NAME_MAX);
     if (connection) {
         char hex[16], *at = hex + sizeof hex;
         for (uint64_t rest = connection; rest; rest >>= 4)
@@ -319,8 +310,8 @@ void audit_encode_alert(struct audit_line *line, const struct record_facts *reco
     put_alert_who(line, record);
     put_alert_mqtt(line, record);
     audit_put_literal(line->out, ",\"rule\":{");
-    put_member(line, "\"id\":", AUDIT_FIELD_RULE_ID, or_text(audit_fact(record, ALERT_RULE_ID), kind->id), 128);
-    put_member(line, "\"name\":", AUDIT_FIELD_RULE_NAME, name, 255);
+    audit_line_member(line, "\"id\":", AUDIT_FIELD_RULE_ID, or_text(audit_fact(record, ALERT_RULE_ID), kind->id), 128);
+    audit_line_member(line, "\"name\":", AUDIT_FIELD_RULE_NAME, name, 255);
     audit_put_literal(line->out, ",\"category\":\"anomaly\"}");
     put_threat(line, kind);
     put_alert_facts(line, record);
