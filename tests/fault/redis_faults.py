@@ -4,9 +4,11 @@ What a fault of Redis does to the broker's loop, and how it is told. Each fault:
 comes after one second and is mended after four; afterwards an edit must be live again. Repeated, since others use this machine too:
 a stall that the fault causes is in every repetition, so the smallest of the largest gaps counts.
 
-As a script it prints a table: redis_faults.py [--repeat 3] [FAULT …]; GUARD_BROKER and GUARD_BUILD as in tests/integration.
+As a script it prints a table: redis_faults.py [--repeat 3] [--priority] [FAULT …]; GUARD_BROKER and GUARD_BUILD as in
+tests/integration. --priority (as root) puts broker and probe before whatever else runs on this machine.
 """
 import argparse
+import os
 import sys
 import tempfile
 import threading
@@ -197,8 +199,11 @@ def story(trail):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--priority", action="store_true")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(FAULTS))
     arguments = parser.parse_args()
+    if arguments.priority:
+        os.setpriority(os.PRIO_PROCESS, 0, -15)  # whatever is started inherits it
     version = ".".join(map(str, broker_module.version()))
     print(f"Mosquitto {version}; largest gap of a 1 kHz probe in ms, without and with the fault (each repetition), then the smallest of each")
     for name in arguments.faults or FAULTS:
