@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from support.client import V5
 from support.pki import DAY, Authority, Leaf
-from support.raw import RawClient, packet, text
+from support.raw import RawClient, connect_packet, packet, text
 from support.tls import HandshakeFailed, TlsClient
 from support.tokens import b64
 from test_rules import EVERYONE
@@ -372,3 +372,22 @@ def test_certificate_and_slow_password(make_broker, pki):
                 assert publishes(client, "cn/gate") and publishes(client, "devices/gate/data")
     reasons = [e["event"]["reason"] for e in broker.trail.wait("mqtt-connect", 2, event__outcome="failure")]
     assert reasons == ["bad_credentials", "cert_identity_mismatch"]
+
+
+def test_revoked_while_the_password_is_checked(make_broker, redis, pki, broker_version, eventually):
+    """The certificate was good at CONNECT; it is on the deny list when the hash beside it is done."""
+    from support import passwords
+    if broker_version < (2, 1):
+        pytest.skip("2.0 has no delayed authentication")
+    redis.load(f"[client gate]\npassword = {passwords.mosquitto_7('pw', 1_500_000)}\n" + EVERYONE)
+    broker = make_broker(None, options={"auth_methods": "certificate+password", "policy_file": None, "redis_url": redis.url,
+                                        "auth_timeout": "30"}, listeners=("tls",), pki=pki)
+    eventually(lambda: "the policy is in force" in broker.log() or "is in use" in broker.log(), 5, "the policy")
+    leaf = pki.client("gate")
+    with TlsClient(broker.ports["tls"], pki, leaf) as client:
+        client.send(connect_packet("c1", "gate", "pw", version=5))
+        time.sleep(0.1)
+        redis("SET", f"guard:revoked:cert:{leaf.sha256}", "stolen")
+        redis("INCR", "guard:version")
+        assert client.read()[1][1] == 0x87
+    assert broker.trail.one("mqtt-connect")["event"]["outcome"] == "failure"

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import statistics
 import time
 
@@ -175,6 +176,28 @@ def test_unknown_users_take_as_long_as_known_ones(make_broker):
     medians = {name: statistics.median(taken) for name, taken in times.items()}
     for name in ("stranger", "no-password"):
         assert 0.75 < medians[name] / medians["user-1"] < 1.33, medians
+
+
+# --- guessing locks nobody out
+
+def from_address(broker, address, client_id, username, password):
+    raw = RawClient.__new__(RawClient)
+    raw.socket = socket.create_connection(("127.0.0.1", broker.ports["plain"]), timeout=20, source_address=(address, 0))
+    with raw:
+        return raw.connect(client_id, username, password, version=5)
+
+
+@pytest.mark.memory
+def test_a_guesser_locks_out_no_device(make_broker):
+    """Behind the guesser's address: who was here before comes in, who is new has to wait. From elsewhere: everybody comes in."""
+    broker = make_broker(users("old", "new") + EVERYONE, options={"auth_throttle_failures": "5"})
+    assert from_address(broker, "127.0.0.3", "old-id", "old", "pw") == 0
+    for number in range(40):
+        assert from_address(broker, "127.0.0.3", f"g{number}", ("old", "new", f"user-{number}")[number % 3], "guess") == 0x87
+    assert from_address(broker, "127.0.0.3", "old-id", "old", "pw") == 0, "a known device is locked out by its neighbour"
+    assert from_address(broker, "127.0.0.3", "new-id", "new", "pw") == 0x87
+    assert from_address(broker, "127.0.0.4", "new-id", "new", "pw") == 0, "a user name is blocked everywhere"
+    assert from_address(broker, "127.0.0.4", "old-2", "old", "pw") == 0
 
 
 # --- enhanced authentication is no way around
