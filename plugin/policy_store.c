@@ -148,11 +148,17 @@ static int on_update(void *context, const struct guard_store_update *update, str
     return GUARD_OK;
 }
 
+/* Told from within guard_store_start, which only reads the snapshot; all else is told by the store's thread. */
+static bool is_of_snapshot(const struct guard_plugin *plugin)
+{
+    return pthread_equal(pthread_self(), plugin->broker_thread);
+}
+
 /* Whether the problem is of the policy; the others are of the snapshot being saved. */
 static bool concerns_policy(const struct guard_plugin *plugin, const struct guard_problem *problem)
 {
     return problem->severity == GUARD_PROBLEM_ERROR &&
-           (plugin->policy_store->starting || strcmp(problem->error.place, plugin->options.snapshot_file) != 0);
+           (is_of_snapshot(plugin) || strcmp(problem->error.place, plugin->options.snapshot_file) != 0);
 }
 
 /* A line, record or snapshot that is not taken: logged and audited by the broker thread. */
@@ -167,11 +173,11 @@ static void on_problem(void *context, const struct guard_problem *problem)
                   guard_error_format(&problem->error, text, sizeof text));
         return;
     }
-    change->partial = !plugin->policy_store->starting;
-    change->reason = plugin->policy_store->starting ? GUARD_REASON_POLICY_READ_ERROR : GUARD_REASON_POLICY_PARSE_ERROR;
+    change->partial = !is_of_snapshot(plugin);
+    change->reason = is_of_snapshot(plugin) ? GUARD_REASON_POLICY_READ_ERROR : GUARD_REASON_POLICY_PARSE_ERROR;
     change->error = problem->error;
     change->source = AUDIT_POLICY_REDIS;
-    change->trigger = plugin->policy_store->starting ? AUDIT_TRIGGER_STARTUP : AUDIT_TRIGGER_PUBSUB;
+    change->trigger = is_of_snapshot(plugin) ? AUDIT_TRIGGER_STARTUP : AUDIT_TRIGGER_PUBSUB;
     guard_policy_send(plugin, change);
 }
 
@@ -236,10 +242,7 @@ int guard_policy_store_start(struct guard_plugin *plugin, struct guard_error *er
         .context = plugin, .check = check_lines, .update = on_update, .state = on_state, .problem = on_problem};
     plugin->closed = !o->policy_file[0];
     guard_plugin_update_quick(plugin);
-    plugin->policy_store->starting = true;
-    int rc = guard_store_start(&config, &callbacks, &plugin->policy_store->store, err);
-    plugin->policy_store->starting = false;
-    return rc;
+    return guard_store_start(&config, &callbacks, &plugin->policy_store->store, err);
 }
 
 void guard_policy_store_stop(struct guard_plugin *plugin)

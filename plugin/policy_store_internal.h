@@ -35,7 +35,6 @@ struct guard_policy_store {
     uint64_t edits;                      /* since that version */
 
     struct guard_store *store; /* NULL = no redis_url */
-    bool starting;             /* inside guard_store_start */
 
     /* broker thread: as told last */
     struct guard_store_state state;
