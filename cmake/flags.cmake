@@ -3,7 +3,7 @@ add_library(guard_flags INTERFACE)
 target_compile_options(guard_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
   -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wnull-dereference
-  -fvisibility=hidden -fno-common -fstack-protector-strong)
+  -fvisibility=hidden -fno-plt -fno-common -fstack-protector-strong)
 target_compile_definitions(guard_flags INTERFACE _GNU_SOURCE GUARD_VERSION="${PROJECT_VERSION}")
 if(GUARD_WERROR)
   target_compile_options(guard_flags INTERFACE -Werror)
@@ -25,6 +25,10 @@ endif()
 if(GUARD_FUZZ)
   target_compile_options(guard_flags INTERFACE -fsanitize=fuzzer-no-link) # coverage of our own code, without libFuzzer's main
 endif()
+if(GUARD_LTO)
+  # fat objects: what is shipped is linked with it (guard_lto), the many test programs link as usual, and quickly
+  target_compile_options(guard_flags INTERFACE -flto=auto -ffat-lto-objects)
+endif()
 target_link_options(guard_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 
 # guard_library(NAME [third-party or guard libraries it may use])
@@ -36,4 +40,11 @@ function(guard_library name)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE guard_flags PUBLIC ${ARGN})
+endfunction()
+
+# guard_lto(TARGET): links it with link-time optimisation where the preset asks for that.
+function(guard_lto target)
+  if(GUARD_LTO)
+    target_link_options(${target} PRIVATE -flto=auto)
+  endif()
 endfunction()

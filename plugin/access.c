@@ -369,20 +369,17 @@ static int __attribute__((noinline)) check_thoroughly(struct check *check)
 
 void guard_plugin_update_quick(struct guard_plugin *plugin)
 {
-    plugin->quick = !plugin->closed && !plugin->audit_deliveries && !plugin->has_http_api;
+    guard_sessions_set_quick(plugin->sessions, !plugin->closed && !plugin->audit_deliveries);
 }
 
 static int __attribute__((noinline))
 check_fully(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
 {
     struct check check;
-    /* another thread's client is not in the table: its struct lives on that thread's stack */
-    if (plugin->has_http_api && !pthread_equal(pthread_self(), plugin->broker_thread))
-        return guard_http_api_access(plugin, event);
     check.plugin = plugin;
     check.event = event;
-    check.session = session ? session : guard_sessions_quick(plugin->sessions, event->client);
-    return likely(check.session != NULL) ? check_access(&check) : check_thoroughly(&check);
+    check.session = session;
+    return session ? check_access(&check) : check_thoroughly(&check);
 }
 
 /* A publish that the policy allows and nobody wants written down. A function of its own: its locals would cost a
@@ -392,7 +389,7 @@ check_publish(struct guard_plugin *plugin, struct guard_session *session, const 
 {
     struct acl_decision decision;
     plugin->now = guard_plugin_now();
-    if (unlikely(plugin->now >= session->ends_at || !session->subject))
+    if (unlikely(plugin->now >= session->ends_at))
         return check_fully(plugin, session, event);
     struct acl_request request = {
         .action = ACL_PUBLISH,
@@ -409,27 +406,29 @@ check_publish(struct guard_plugin *plugin, struct guard_session *session, const 
     return MOSQ_ERR_SUCCESS;
 }
 
-static inline bool may_receive(const struct guard_plugin *plugin, const struct guard_session *session,
-                               const char *topic)
-{
-    return plugin->now < session->ends_at && session->subject &&
-           acl_receives_again(plugin->acl, plugin->policy->acl, session->subject, topic);
-}
-
 /* With a thousand subscribers this runs a thousand times for one message: first what most of those calls need. */
 int guard_on_acl_check(int event_number, void *event_data, void *userdata)
 {
     struct guard_plugin *plugin = userdata;
     const struct mosquitto_evt_acl_check *event = event_data;
-    struct guard_session *session = NULL;
+    struct guard_session *session = guard_sessions_quick(plugin->sessions, event->client);
     (void)event_number;
-    if (likely(plugin->quick && (session = guard_sessions_quick(plugin->sessions, event->client)))) {
-        if (likely(event->access == MOSQ_ACL_READ) && may_receive(plugin, session, event->topic))
+    if (likely(session != NULL)) {
+        if (likely(event->access == MOSQ_ACL_READ) && plugin->now < session->ends_at &&
+            acl_receives_again(plugin->acl, plugin->policy->acl, session->subject, event->topic))
             return MOSQ_ERR_SUCCESS;
         if (event->access == MOSQ_ACL_WRITE && !plugin->audit)
             return check_publish(plugin, session, event);
     }
     return check_fully(plugin, session, event);
+}
+
+int guard_on_acl_check_from_any_thread(int event, void *event_data, void *userdata)
+{
+    struct guard_plugin *plugin = userdata;
+    if (unlikely(!pthread_equal(pthread_self(), plugin->broker_thread)))
+        return guard_http_api_access(plugin, event_data);
+    return guard_on_acl_check(event, event_data, userdata);
 }
 
 int guard_on_message(int event, void *event_data, void *userdata)

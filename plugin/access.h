@@ -8,8 +8,9 @@ struct guard_plugin;
 struct guard_session;
 struct mosquitto;
 
-/* Callback of MOSQ_EVT_ACL_CHECK. */
+/* Callbacks of MOSQ_EVT_ACL_CHECK: of 2.0, and of 2.1, whose HTTP API asks from a thread of its own. */
 int guard_on_acl_check(int event, void *event_data, void *userdata);
+int guard_on_acl_check_from_any_thread(int event, void *event_data, void *userdata);
 
 /* Callback of MOSQ_EVT_MESSAGE: an accepted WRITE was a publish. Registered only if allowed publishes are audited. */
 int guard_on_message(int event, void *event_data, void *userdata);

@@ -29,17 +29,21 @@ struct callback {
 };
 
 static const struct callback always[] = {
-    {MOSQ_EVT_RELOAD, guard_on_reload},
-    {MOSQ_EVT_ACL_CHECK, guard_on_acl_check},
-    {MOSQ_EVT_BASIC_AUTH, guard_on_basic_auth},
-    {MOSQ_EVT_EXT_AUTH_START, guard_on_ext_auth},
-    {MOSQ_EVT_TICK, guard_on_tick},
+    {MOSQ_EVT_RELOAD, guard_on_reload},           {MOSQ_EVT_BASIC_AUTH, guard_on_basic_auth},
+    {MOSQ_EVT_EXT_AUTH_START, guard_on_ext_auth}, {MOSQ_EVT_TICK, guard_on_tick},
     {MOSQ_EVT_DISCONNECT, guard_on_disconnect},
 };
 
 static int add(struct guard_plugin *plugin, int event, int (*call)(int event, void *event_data, void *userdata))
 {
     return mosquitto_callback_register(plugin->identifier, event, call, NULL, plugin);
+}
+
+static const struct callback *access_callback(void)
+{
+    static const struct callback of_2_0 = {MOSQ_EVT_ACL_CHECK, guard_on_acl_check};
+    static const struct callback of_2_1 = {MOSQ_EVT_ACL_CHECK, guard_on_acl_check_from_any_thread};
+    return guard_broker_is_2_1() ? &of_2_1 : &of_2_0;
 }
 
 /* Events that only newer brokers have are found by asking for them. */
@@ -49,6 +53,8 @@ static int register_events(struct guard_plugin *plugin, struct guard_error *err)
         if (add(plugin, always[i].event, always[i].call) != MOSQ_ERR_SUCCESS)
             return guard_fail(err, GUARD_ERR_UNSUPPORTED, "the broker refused the registration of event %d",
                               always[i].event);
+    if (add(plugin, MOSQ_EVT_ACL_CHECK, access_callback()->call) != MOSQ_ERR_SUCCESS)
+        return guard_fail(err, GUARD_ERR_UNSUPPORTED, "the broker refused the registration of ACL_CHECK");
     if (plugin->audit_publishes && add(plugin, MOSQ_EVT_MESSAGE, guard_on_message) != MOSQ_ERR_SUCCESS)
         return guard_fail(err, GUARD_ERR_UNSUPPORTED, "the broker refused the registration of MESSAGE");
     plugin->connect_event = add(plugin, GUARD_MOSQ_EVT_CONNECT, guard_on_connect) == MOSQ_ERR_SUCCESS;
@@ -61,6 +67,7 @@ static void unregister_events(struct guard_plugin *plugin)
 {
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         mosquitto_callback_unregister(plugin->identifier, always[i].event, always[i].call, NULL);
+    mosquitto_callback_unregister(plugin->identifier, MOSQ_EVT_ACL_CHECK, access_callback()->call, NULL);
     if (plugin->audit_publishes)
         mosquitto_callback_unregister(plugin->identifier, MOSQ_EVT_MESSAGE, guard_on_message, NULL);
     if (plugin->connect_event) {

@@ -60,7 +60,6 @@ struct guard_plugin {
     bool warned_capped;
     bool coexist;
     bool closed;       /* there is no policy that may be used: everything is denied */
-    bool quick;        /* nothing unusual is switched on: an access check may take the short way */
     bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
     int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
     struct guard_pending_publish pending;
@@ -102,7 +101,7 @@ int guard_plugin_compose(struct guard_plugin *plugin, struct guard_error *err);
 /* Stops threads and frees all. The broker's clients are gone by then. */
 void guard_plugin_dispose(struct guard_plugin *plugin);
 
-/* Sets quick anew; whoever changes closed, coexist or audit_deliveries calls it. */
+/* Switches the quick look-up of sessions; whoever changes closed or audit_deliveries calls it. */
 void guard_plugin_update_quick(struct guard_plugin *plugin);
 
 /* Called where TICK does not come (2.0.11 with per_listener_settings): takes messages and does what is due. */

@@ -13,6 +13,7 @@
 
 #define FIRST_SLOTS   256
 #define FIRST_BUCKETS 256
+#define NOT_QUICK     1 /* no entry has it as verified: they have 0 or a turn */
 
 static bool index_init(struct index *index, size_t key, size_t link)
 {
@@ -26,7 +27,8 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     if (!sessions)
         return NULL;
     sessions->audit = audit;
-    sessions->turn = 1;
+    sessions->turn = NOT_QUICK + 1;
+    sessions->quick_turn = NOT_QUICK;
     sessions->mask = FIRST_SLOTS - 1;
     sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
     sessions->key = guard_siphash_random_key();
@@ -77,6 +79,14 @@ static bool same_text(const char *a, const char *b)
 void guard_sessions_turn(struct guard_sessions *sessions)
 {
     sessions->turn++;
+    if (sessions->quick_turn != NOT_QUICK)
+        sessions->quick_turn = sessions->turn;
+}
+
+void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick)
+{
+    sessions->turn++;
+    sessions->quick_turn = quick ? sessions->turn : NOT_QUICK;
 }
 
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client)
@@ -90,7 +100,7 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
         return NULL;
     if (session->state != SESSION_ONLINE && !same_text(session->username, mosquitto_client_username(client)))
         return NULL;
-    if (session->state == SESSION_ONLINE)
+    if (session->state == SESSION_ONLINE && session->subject)
         session->verified = sessions->turn;
     return session;
 }

@@ -95,6 +95,9 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
  */
 void guard_sessions_turn(struct guard_sessions *sessions);
 
+/* Whether guard_sessions_quick may find anything at all; at the beginning it may not. */
+void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick);
+
 /*
  * The entry of that pointer, whatever it is now: without touching the broker's struct, which may be gone. For answers
  * that come late; the caller compares more than the pointer.

@@ -27,6 +27,7 @@ struct guard_sessions {
     struct slot *slots; /* open addressing, linear probing, at most half full */
     size_t mask;
     uint64_t turn;
+    uint64_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
     size_t count;
     struct index by_id, by_user;
     struct guard_siphash_key key;
@@ -38,9 +39,10 @@ struct guard_sessions {
 /* Pointers differ in their middle bits; the multiplier is 2^64 / golden ratio. */
 static inline size_t home(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
-    return (size_t)(((uintptr_t)client >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & sessions->mask;
+    return (size_t)((uintptr_t)client * UINT64_C(0x9e3779b97f4a7c15) >> 24) & sessions->mask;
 }
 
+/* The slot the client is in, or the empty one where it would be. */
 static inline size_t probe(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
     size_t i = home(sessions, client);
@@ -50,8 +52,8 @@ static inline size_t probe(const struct guard_sessions *sessions, const struct m
 }
 
 /*
- * The entry if it is that of a connected client whose id was compared since the last connection began or ended; else
- * NULL, and guard_sessions_find tells.
+ * The entry if it is that of a connected client with a subject, whose id was compared since the last connection began
+ * or ended; NULL: guard_sessions_find tells.
  */
 static inline struct guard_session *guard_sessions_quick(const struct guard_sessions *sessions,
                                                          const struct mosquitto *client)
@@ -62,8 +64,9 @@ static inline struct guard_session *guard_sessions_quick(const struct guard_sess
         if (!slot->client)
             return NULL;
     }
-    /* only guard_sessions_find sets verified, and only for connected clients: no other state has this turn's number */
-    return __builtin_expect(slot->session->verified == sessions->turn, 1) ? slot->session : NULL;
+    /* only guard_sessions_find sets verified, and what makes an entry another one takes it back (0) or begins a new
+     * turn */
+    return __builtin_expect(slot->session->verified == sessions->quick_turn, 1) ? slot->session : NULL;
 }
 
 #endif

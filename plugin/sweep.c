@@ -19,6 +19,8 @@ void guard_rebind(struct guard_plugin *plugin, struct guard_session *session)
     acl_subject_free(&session->subject);
     guard_bind(plugin->policy, session->identity, session->client_id, session->address, &session->subject, NULL);
     session->binding = generation;
+    if (!session->subject)
+        session->verified = 0; /* not for the quick look-up */
 }
 
 void guard_review(struct guard_plugin *plugin, struct guard_session *session)
