@@ -45,7 +45,7 @@ enum audit_privacy {
     AUDIT_PRIVACY_TRUNCATE /* addresses are cut to /24 and /48 */
 };
 enum audit_fsync {
-    AUDIT_FSYNC_INTERVAL, /* fdatasync every fsync_ms and with every checkpoint (the default) */
+    AUDIT_FSYNC_INTERVAL, /* fdatasync every fsync_ms, and when a file or the trail is closed (the default) */
     AUDIT_FSYNC_OFF,
     AUDIT_FSYNC_BATCH, /* after every write(2) */
     AUDIT_FSYNC_EVENT  /* after every line: some thousand events a second at most */

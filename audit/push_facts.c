@@ -3,6 +3,10 @@
 
 /* One record under construction: sizes are summed first, then everything is copied behind the fixed part. */
 struct facts {
+    enum audit_action action;
+    enum guard_reason reason;
+    unsigned flags; /* AUDIT_FLAG_* */
+    int64_t time_ns;
     int64_t number[AUDIT_NUMBERS];
     double real[4];
     const char *string[AUDIT_STRINGS];
@@ -54,14 +58,13 @@ static void copy_facts(struct record_facts *record, const struct facts *facts)
     }
 }
 
-static void push_facts(struct audit *audit, struct audit_peer *peer, enum audit_action action, enum guard_reason reason,
-                       unsigned flags, int64_t time_ns, const struct facts *facts)
+static void push_facts(struct audit *audit, struct audit_peer *peer, const struct facts *facts)
 {
     struct record_facts *record =
-        (struct record_facts *)(void *)audit_begin(audit, size_of(facts), action, flags, time_ns);
+        (struct record_facts *)(void *)audit_begin(audit, size_of(facts), facts->action, facts->flags, facts->time_ns);
     if (!record)
         return;
-    record->head.reason = (uint8_t)reason;
+    record->head.reason = (uint8_t)facts->reason;
     record->head.qos = 0;
     record->head.peer = peer;
     copy_facts(record, facts);
@@ -100,7 +103,12 @@ static void roles_of(struct facts *facts, const struct audit_connect *event)
 
 void audit_push_connect(struct audit *audit, struct audit_peer *peer, const struct audit_connect *event)
 {
-    struct facts facts = {.number = {[CONNECT_METHOD] = event->method,
+    bool failed = event->reason != GUARD_REASON_NONE;
+    struct facts facts = {.action = AUDIT_ACTION_MQTT_CONNECT,
+                          .reason = event->reason,
+                          .flags = (failed ? AUDIT_FLAG_FAILED : 0U) | (event->cached ? AUDIT_FLAG_CACHED : 0U),
+                          .time_ns = event->time_ns,
+                          .number = {[CONNECT_METHOD] = event->method,
                                      [CONNECT_DURATION] = (int64_t)event->duration_ns,
                                      [CONNECT_KEEP_ALIVE] = event->keep_alive,
                                      [CONNECT_CLEAN_START] = event->clean_start,
@@ -108,8 +116,6 @@ void audit_push_connect(struct audit *audit, struct audit_peer *peer, const stru
                                      [CONNECT_EXPIRES] = -1,
                                      [CONNECT_NOT_AFTER] = -1},
                           .string = {[CONNECT_DOMAIN] = event->domain}};
-    bool failed = event->reason != GUARD_REASON_NONE;
-    unsigned flags = (failed ? AUDIT_FLAG_FAILED : 0U) | (event->cached ? AUDIT_FLAG_CACHED : 0U);
     if (!peer) {
         audit_lost(audit, AUDIT_ACTION_MQTT_CONNECT, event->time_ns, failed);
         return;
@@ -117,12 +123,15 @@ void audit_push_connect(struct audit *audit, struct audit_peer *peer, const stru
     if (event->identity)
         identity_facts(&facts, event->identity);
     roles_of(&facts, event);
-    push_facts(audit, peer, AUDIT_ACTION_MQTT_CONNECT, event->reason, flags, event->time_ns, &facts);
+    push_facts(audit, peer, &facts);
 }
 
 void audit_push_disconnect(struct audit *audit, struct audit_peer *peer, const struct audit_disconnect *event)
 {
-    struct facts facts = {.number = {[DISCONNECT_INITIATOR] = event->initiator,
+    struct facts facts = {.action = AUDIT_ACTION_MQTT_DISCONNECT,
+                          .reason = event->reason,
+                          .time_ns = event->time_ns,
+                          .number = {[DISCONNECT_INITIATOR] = event->initiator,
                                      [DISCONNECT_DURATION] = (int64_t)event->duration_ns,
                                      [DISCONNECT_IN] = (int64_t)event->messages_in,
                                      [DISCONNECT_DENIED] = (int64_t)event->messages_denied,
@@ -139,12 +148,16 @@ void audit_push_disconnect(struct audit *audit, struct audit_peer *peer, const s
     }
     if (audit_this_thread() == audit->broker_thread)
         audit_summary_flush(audit, peer);
-    push_facts(audit, peer, AUDIT_ACTION_MQTT_DISCONNECT, event->reason, 0, event->time_ns, &facts);
+    push_facts(audit, peer, &facts);
 }
 
 void audit_push_policy_reload(struct audit *audit, const struct audit_policy_reload *event)
 {
-    const struct facts facts = {.number = {[POLICY_RULES] = event->rules,
+    const struct facts facts = {.action = AUDIT_ACTION_POLICY_RELOAD,
+                                .reason = event->reason,
+                                .flags = event->reason != GUARD_REASON_NONE ? AUDIT_FLAG_FAILED : 0,
+                                .time_ns = event->time_ns,
+                                .number = {[POLICY_RULES] = event->rules,
                                            [POLICY_SOURCE] = event->source,
                                            [POLICY_TRIGGER] = event->trigger,
                                            [POLICY_DURATION] = (int64_t)event->duration_ns},
@@ -153,33 +166,44 @@ void audit_push_policy_reload(struct audit *audit, const struct audit_policy_rel
                                            [POLICY_PREVIOUS] = event->previous_version,
                                            [POLICY_SHA256] = event->sha256,
                                            [POLICY_ERROR] = event->error_text}};
-    unsigned flags = event->reason != GUARD_REASON_NONE ? AUDIT_FLAG_FAILED : 0;
-    push_facts(audit, NULL, AUDIT_ACTION_POLICY_RELOAD, event->reason, flags, event->time_ns, &facts);
+    push_facts(audit, NULL, &facts);
 }
 
 void audit_push_store_down(struct audit *audit, const struct audit_store_down *event)
 {
+    enum guard_reason reason = event->reason != GUARD_REASON_NONE ? event->reason : GUARD_REASON_STORE_PROTOCOL_ERROR;
     const struct facts facts = {
+        .action = AUDIT_ACTION_STORE_DOWN,
+        .reason = reason,
+        .flags = AUDIT_FLAG_FAILED,
+        .time_ns = event->time_ns,
         .number = {[STORE_FAIL_MODE] = event->fail_mode, [STORE_CACHE_ENTRIES] = event->cache_entries},
         .string = {[STORE_NAME] = event->name ? event->name : "redis",
                    [STORE_ADDRESS] = event->address,
                    [STORE_ERROR] = event->error_text,
                    [STORE_CODE] = event->error_code}};
-    enum guard_reason reason = event->reason != GUARD_REASON_NONE ? event->reason : GUARD_REASON_STORE_PROTOCOL_ERROR;
-    push_facts(audit, NULL, AUDIT_ACTION_STORE_DOWN, reason, AUDIT_FLAG_FAILED, event->time_ns, &facts);
+    push_facts(audit, NULL, &facts);
 }
 
 void audit_push_store_up(struct audit *audit, const struct audit_store_up *event)
 {
     const struct facts facts = {
+        .action = AUDIT_ACTION_STORE_UP,
+        .time_ns = event->time_ns,
         .number = {[STORE_OUTAGE_MS] = (int64_t)event->outage_ms, [STORE_DENIED] = event->denied_while_down},
         .string = {[STORE_NAME] = event->name ? event->name : "redis", [STORE_ADDRESS] = event->address}};
-    push_facts(audit, NULL, AUDIT_ACTION_STORE_UP, GUARD_REASON_NONE, 0, event->time_ns, &facts);
+    push_facts(audit, NULL, &facts);
 }
 
 void audit_push_alert(struct audit *audit, const struct audit_alert *event)
 {
-    const struct facts facts = {.number = {[ALERT_CONNECTION] = (int64_t)event->connection,
+    enum audit_action action = event->action >= AUDIT_ACTION_ALERT_BRUTE_FORCE && event->action < AUDIT_ACTION_COUNT
+                                   ? event->action
+                                   : AUDIT_ACTION_ALERT_RATE_SPIKE;
+    const struct facts facts = {.action = action,
+                                .reason = event->reason,
+                                .time_ns = event->time_ns,
+                                .number = {[ALERT_CONNECTION] = (int64_t)event->connection,
                                            [ALERT_KEY] = event->key,
                                            [ALERT_RESPONSE] = event->response,
                                            [ALERT_KNOWN] = event->known,
@@ -198,8 +222,5 @@ void audit_push_alert(struct audit *audit, const struct audit_alert *event)
                                            [ALERT_COUNTRY] = event->country,
                                            [ALERT_USER] = event->username,
                                            [ALERT_CLIENT] = event->client_id}};
-    enum audit_action action = event->action >= AUDIT_ACTION_ALERT_BRUTE_FORCE && event->action < AUDIT_ACTION_COUNT
-                                   ? event->action
-                                   : AUDIT_ACTION_ALERT_RATE_SPIKE;
-    push_facts(audit, NULL, action, event->reason, 0, event->time_ns, &facts);
+    push_facts(audit, NULL, &facts);
 }
