@@ -110,6 +110,12 @@ build() {
   attempt "build-$1" build_preset "$1" && built[$1]=0
   return "${built[$1]}"
 }
+build_fuzz() {
+  local targets
+  targets=$(grep -hoE 'guard_fuzz_target\( *\w+' tests/fuzz/*/CMakeLists.txt | sed 's/.*( *//')
+  # shellcheck disable=SC2086 # one word a target
+  cmake --preset fuzz -DGUARD_TESTS=ON && cmake --build --preset fuzz -j "$(nproc)" --target $targets
+}
 build_preset() { cmake --preset "$1" -DGUARD_TESTS=ON && cmake --build --preset "$1" -j "$(nproc)"; }
 
 # unit PRESET: the C tests of that build
@@ -156,7 +162,7 @@ if wants unit; then unit dev; fi
 if wants guards && build release; then python guards tests/guards; fi
 if wants tools && build release; then
   for folder in tests/*/; do
-    case $folder in tests/guards/ | tests/integration/) continue ;; esac
+    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/) continue ;; esac
     compgen -G "$folder/test_*.py" >/dev/null && python "$(basename "$folder")" "$folder" -n "$(nproc)"
   done
 fi
@@ -173,7 +179,10 @@ fi
 if wants valgrind && build dev && provided system; then
   GUARD_UNDER=valgrind integration valgrind "$broker" -m memory
 fi
-if wants fuzz; then unit fuzz; fi
+if wants fuzz; then
+  # only the fuzz targets of that build: the unit tests have run under the sanitizers
+  if attempt build-fuzz build_fuzz; then GUARD_BUILD=$top/build/fuzz python fuzz tests/fuzz -n "$(nproc)"; fi
+fi
 if wants quickstart; then attempt quickstart examples/quickstart/run.sh && passed=$((passed + 1)); fi
 for version in 2.0.21 2.1.2; do
   if wants "$version" && build release && provided "$version"; then

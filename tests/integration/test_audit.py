@@ -1,4 +1,5 @@
 """The audit trail of a live broker: one true event for everything that happened, valid, chained, and of nothing else."""
+import contextlib
 import json
 
 import pytest
@@ -72,9 +73,10 @@ def test_connections_that_never_were(make_broker):
     broker = make_broker(POLICY)
     for octets in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\x10\x02\x00", packet(0xC0, b""), connect_packet("x", version=9)):
         with RawClient(broker.ports["plain"]) as raw:
-            raw.send(octets)
-            raw.socket.shutdown(1)
-            raw.read()
+            with contextlib.suppress(OSError):  # the broker may be quicker to hang up
+                raw.send(octets)
+                raw.socket.shutdown(1)
+                raw.read()
     broker.client("a-id", "a", "pw").open().close()
     broker.trail.one("mqtt-disconnect")
     assert len([e for e in broker.trail.events() if e["event"]["action"].startswith("mqtt-")]) == 2
