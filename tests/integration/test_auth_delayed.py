@@ -11,13 +11,14 @@ import time
 import pytest
 
 from support import passwords
+from support.broker import SLOWNESS
 from support.client import V5
 from support.raw import RawClient, connect_packet
 from test_rules import EVERYONE, users
 
-SLOW = passwords.mosquitto_7("pw", 120_000)  # about a tenth of a second
+SLOW = passwords.mosquitto_7("pw", 120_000 // SLOWNESS)  # about a tenth of a second
 POLICY = users("quick") + "".join(f"[client {name}]\npassword = {SLOW}\n" for name in ("slow", "slow2")) + EVERYONE
-OPEN = {"auth_throttle": "no"}
+OPEN = {"auth_throttle": "no", "auth_timeout": "60"}
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_full_queue(make_broker, delaying):
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * wanted), hard))
     stored = passwords.mosquitto_7("pw", 1_500_000)
     broker = make_broker(f"[client slow]\npassword = {stored}\n" + users("quick") + EVERYONE,
-                         options={**OPEN, "auth_workers": "1", "auth_timeout": "60", "auth_cache_size": "0"})
+                         options={**OPEN, "auth_workers": "1", "auth_cache_size": "0"})
     clients = [begin(broker, f"c{n}", "slow", "pw") for n in range(wanted)]
     try:
         for client in clients[-100:]:
@@ -226,7 +227,7 @@ def test_a_block_empties_the_queue(make_broker, delaying):
 @pytest.mark.timing
 def test_many_at_once(make_broker):
     """Good and bad, staying and leaving, from many threads: each gets what it deserves."""
-    broker = make_broker(POLICY, options={**OPEN, "auth_cache_size": "0", "auth_timeout": "30"})
+    broker = make_broker(POLICY, options={**OPEN, "auth_cache_size": "0"})
     wrong = []
 
     def run(seed):

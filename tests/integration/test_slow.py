@@ -17,7 +17,7 @@ POLICY = users("quick") + f"[client slow]\npassword = {SLOW}\n" + EVERYONE
 def test_a_slow_hash_stalls_nobody(make_broker, broker_version):
     if broker_version < (2, 1):
         pytest.skip("2.0 has no delayed authentication: one hash at a time runs on the broker's thread")
-    broker = make_broker(POLICY)
+    broker = make_broker(POLICY, options={"auth_timeout": "60"})
     quick = broker.client("quick", "quick", "pw", version=V5).open()
     crowd = [broker.client(f"slow-{n}", "slow", "pw" if n % 2 else "wrong", version=V5) for n in range(6)]
     answers = [None] * len(crowd)

@@ -86,14 +86,14 @@ def storm(arguments):
     for turn in range(arguments.rounds):
         for storming in (False, True):
             with start(policy, auth_workers=arguments.workers, auth_timeout=60, auth_cache_size=0) as broker:
-                probing = probe(broker, arguments.seconds)
+                probing = probe(broker, arguments.seconds)  # mosquitto listens with a backlog of 100, hence the rate below
                 if arguments.realtime:
                     for pid in (broker.pid, probing.pid):  # of the broker its own thread only: the others were there before
                         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(10))
                 time.sleep(1)
                 admitted, began = 0, time.monotonic()
                 if storming:
-                    result = broker.load("connect", "-n", arguments.users, "-c", 100, "--username", "dev-%d", "--password", "pw",
+                    result = broker.load("connect", "-n", arguments.users, "-c", arguments.users, "-r", 1000, "--username", "dev-%d", "--password", "pw",
                                          "--timeout", "110", "--idle", "60")
                     admitted = result["accepted"]
                 lasted = time.monotonic() - began
