@@ -51,6 +51,7 @@ def test_plain_edits_are_live_on_three_brokers(make_fleet, redis):
         becomes(client, "news/1", 0x87)
 
 
+@pytest.mark.memory
 def test_a_transaction_is_one_change(make_fleet, redis):
     """Two roles swap a right in one MULTI: nobody ever has both or neither, and the trail tells of one change."""
     broker, = make_fleet(policy=users("a", "b", roles={"a": "one", "b": "two"}) +
@@ -131,7 +132,7 @@ def test_removed_and_disabled_clients(make_fleet, redis):
     wait_until(lambda: brokers[0].client("b", "b", "pw").connect() == 0, LIVE, "the client to be let in again")
 
 
-@pytest.mark.parametrize("key,reason", [("ban:ip:127.0.0.1", "ip_blocked"), ("ban:client:a-id", "user_disabled"),
+@pytest.mark.parametrize("key,reason", [("ban:ip:127.0.0.1", "ip_blocked"), ("ban:ip:127.0.0.0/8", "ip_blocked"), ("ban:client:a-id", "user_disabled"),
                                         ("ban:user:a", "user_disabled")])
 def test_ban(make_fleet, redis, key, reason):
     """A ban with a time ends the session, keeps the door shut, and ends by itself."""
@@ -147,6 +148,7 @@ def test_ban(make_fleet, redis, key, reason):
     wait_until(lambda: broker.client("a-id", "a", "pw").connect() == 0, 2 + LIVE, "the ban to end")
 
 
+@pytest.mark.memory
 def test_revoked_tokens(make_broker, redis, issuer):
     redis.load(EVERYONE)
     broker = make_broker(None, options=options(redis, **issuer.options()))

@@ -18,6 +18,7 @@ def not_taken(broker, reason, text, count=1):
 
 # --- bad lines
 
+@pytest.mark.memory
 def test_bad_line_keeps_the_last_good_role(make_fleet, redis):
     """The line before it in the same MULTI is not taken either; other roles are, and mending it is enough."""
     broker, = make_fleet()
@@ -127,6 +128,7 @@ def test_empty_replica(make_fleet, make_redis, redis, make_proxy):
 
 # --- starting without Redis
 
+@pytest.mark.memory
 def test_snapshot(make_fleet, redis):
     """A broker that starts without Redis uses the policy it had; the trail says how old that is."""
     snapshot = redis.folder / "snapshot"
@@ -290,6 +292,7 @@ def test_the_file_works_without_redis(make_broker, redis):
     assert broker.trail.one("store-down")["mosquitto"]["store"]["fail_mode"] == "cache"
 
 
+@pytest.mark.memory
 def test_reload_of_the_file_beside_redis(both, redis):
     a, b = both.client("a", "a", "pw", version=V5).open(), both.client("b", "b", "pw", version=V5).open()
     first = both.trail.one("policy-reload", mosquitto__policy__source="redis")["rule"]["version"]
