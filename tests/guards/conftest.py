@@ -12,6 +12,6 @@ from repository import TOP  # noqa: E402
 
 @pytest.fixture(scope="session")
 def build():
-    folder = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / "release")
+    folder = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / "release").resolve()
     assert (folder / "mosquitto_guard.so").is_file(), f"build it first: cmake --preset release ({folder})"
     return folder
