@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -33,7 +34,8 @@ static int bad_target(const char *target, struct guard_error *err)
 static bool is_port(const char *text)
 {
     size_t length = strlen(text);
-    return length >= 1 && length <= 5 && strspn(text, "0123456789") == length;
+    long number = length >= 1 && length <= 5 && strspn(text, "0123456789") == length ? strtol(text, NULL, 10) : 0;
+    return number >= 1 && number <= 65535;
 }
 
 int audit_endpoint_parse(const char *target, struct audit_endpoint *endpoint, struct guard_error *err)

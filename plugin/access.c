@@ -25,6 +25,7 @@ struct check {
     struct guard_session *session;
     const struct mosquitto_evt_acl_check *event;
     struct acl_decision decision;
+    int64_t time_ns; /* of a publish that may be audited; 0 = the clock was not read */
 };
 
 /* ---- audit ---- */
@@ -41,6 +42,7 @@ static struct audit_message message_of(const struct check *check, struct audit_t
 {
     const struct mosquitto_evt_acl_check *event = check->event;
     return (struct audit_message){
+        .time_ns = check->time_ns,
         .topic = audit_text(event->topic),
         .rule_id = rule,
         .payload_bytes = event->payloadlen,
@@ -101,6 +103,7 @@ static void keep_pending(struct check *check)
     pending->payload_bytes = event->payloadlen;
     pending->qos = event->qos > 2 ? 2 : event->qos;
     pending->retain = event->retain;
+    pending->time_ns = check->time_ns;
     pending->session = check->session;
 }
 
@@ -112,6 +115,7 @@ static void audit_pending(struct guard_plugin *plugin, bool will)
     if (pending->rule)
         acl_rule_name(plugin->policy->acl, session->subject, pending->rule, name, sizeof name);
     struct audit_message message = {
+        .time_ns = pending->time_ns,
         .topic = {pending->topic, pending->topic_length},
         .rule_id = {name[0] ? name : NULL, name[0] ? strlen(name) : 0},
         .payload_bytes = pending->payload_bytes,
@@ -220,11 +224,22 @@ static inline bool decide(struct check *check, enum acl_action action)
 
 /* ---- the four kinds of access ---- */
 
+/* One look for the decision and for the event, which MESSAGE sends next: no other event comes between the two. */
+static inline void look_at_clock(struct check *check)
+{
+    if (!check->plugin->audit_publishes) {
+        check->plugin->now = guard_plugin_now();
+        return;
+    }
+    check->time_ns = guard_clock_real_ns();
+    check->plugin->now = check->time_ns / 1000000000;
+}
+
 static bool on_write(struct check *check)
 {
     struct guard_plugin *plugin = check->plugin;
     bool will = check->session->state == SESSION_OFFLINE;
-    plugin->now = guard_plugin_now();
+    look_at_clock(check);
     bool allowed = decide(check, ACL_PUBLISH);
     if (allowed && plugin->audit && unlikely(!audit_accepting(plugin->audit)))
         allowed = refuse(check, GUARD_REASON_RATE_LIMITED);
@@ -379,6 +394,7 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     check.plugin = plugin;
     check.event = event;
     check.session = session;
+    check.time_ns = 0;
     return session ? check_access(&check) : check_thoroughly(&check);
 }
 

@@ -3,6 +3,7 @@
 #include "audit/audit.h"
 #include "core/digest.h"
 #include "plugin/broker.h"
+#include "plugin/compose_sinks.h"
 #include "plugin/plugin.h"
 
 #include <stdlib.h>
@@ -108,30 +109,11 @@ static void digest_options(const struct guard_plugin *plugin, char hex[GUARD_SHA
     guard_hex(hash, sizeof hash, hex);
 }
 
-static int read_sinks(const struct guard_options *o, struct audit_sink_config *sink, struct audit_config *config,
-                      char *target, size_t size, struct guard_error *err)
-{
-    const char *url = o->audit_syslog;
-    if (!url[0])
-        return GUARD_OK;
-    const char *colon = strchr(url, ':');
-    if (!colon)
-        return guard_fail(err, GUARD_ERR_INVALID,
-                          "option audit_syslog: expected unix:PATH, tcp://HOST:PORT or tls://HOST:PORT");
-    const char *rest = colon[1] == '/' && colon[2] == '/' ? colon + 3 : colon + 1;
-    snprintf(target, size, "%.*s:%s", (int)(colon - url), url, rest);
-    *sink = (struct audit_sink_config){
-        .kind = AUDIT_SINK_SYSLOG, .target = target, .ca_file = o->audit_syslog_ca[0] ? o->audit_syslog_ca : NULL};
-    config->sinks = sink;
-    config->sink_count = 1;
-    return GUARD_OK;
-}
-
 int guard_compose_audit(struct guard_plugin *plugin, struct guard_error *err)
 {
     const struct guard_options *o = &plugin->options;
-    char host[256] = "", digest[GUARD_SHA256_HEX], target[512];
-    struct audit_sink_config sink;
+    char host[256] = "", digest[GUARD_SHA256_HEX];
+    struct guard_sinks sinks;
     if (!o->audit_dir[0])
         return GUARD_OK;
     gethostname(host, sizeof host - 1);
@@ -148,12 +130,14 @@ int guard_compose_audit(struct guard_plugin *plugin, struct guard_error *err)
         .ring_size = (size_t)o->audit_ring_size,
         .rotate_size = (uint64_t)o->audit_rotate_size,
         .rotate_seconds = (unsigned)o->audit_rotate_interval,
+        .privacy = (enum audit_privacy)o->audit_privacy,
+        .privacy_key_file = o->audit_privacy_key_file[0] ? o->audit_privacy_key_file : NULL,
     };
     int rc = read_modes(o, &config, err);
     if (rc == GUARD_OK)
         rc = read_fsync(o->audit_fsync, &config, err);
     if (rc == GUARD_OK)
-        rc = read_sinks(o, &sink, &config, target, sizeof target, err);
+        rc = guard_compose_sinks(o, &sinks, &config, err);
     if (rc == GUARD_OK)
         rc = audit_open(&config, &plugin->audit, err);
     if (rc != GUARD_OK)

@@ -62,9 +62,16 @@ struct guard_options {
     char *audit_on_full;
     char *audit_format;
     char *audit_failed_user;
+    int64_t audit_privacy; /* enum audit_privacy */
+    char *audit_privacy_key_file;
     char *audit_fsync;
     char *audit_syslog;
     char *audit_syslog_ca;
+    char *audit_syslog_cert;
+    char *audit_syslog_key;
+    char *audit_redis;
+    char *audit_redis_stream;
+    int64_t audit_redis_length;
     bool audit_mqtt;
     int64_t audit_ring_size;
     int64_t audit_rotate_size;

@@ -37,6 +37,7 @@ struct guard_pending_publish {
     char *topic;
     size_t topic_length, topic_capacity;
     uint64_t rule; /* acl_rule_id, of the policy in use; dropped with it */
+    int64_t time_ns;
     uint32_t payload_bytes;
     uint8_t qos;
     bool retain;
