@@ -8,6 +8,7 @@
 #include "core/digest.h"
 #include "plugin/access.h"
 #include "plugin/admission.h"
+#include "plugin/background.h"
 #include "plugin/broker.h"
 #include "plugin/http_api.h"
 #include "plugin/kick.h"
@@ -19,6 +20,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SLICE_NS 2000000 /* for answers, before the broker goes on */
 
 /* ---- re-checks (SIGHUP) ---- */
 
@@ -155,13 +158,20 @@ static void answer_one(struct guard_plugin *plugin, const struct auth_worker_ans
     free((void *)(uintptr_t)login.username);
 }
 
+/* A storm that times out brings thousands of answers at once: the clients that are there come in between. */
 void guard_answer_waiting(struct guard_plugin *plugin)
 {
     struct auth_worker_answer answer;
-    while (auth_worker_poll(plugin->workers, guard_clock_monotonic_ns() / 1000000, &answer)) {
+    int64_t now = guard_clock_monotonic_ns(), until = now + SLICE_NS;
+    while (auth_worker_poll(plugin->workers, now / 1000000, &answer)) {
         answer_one(plugin, &answer);
         if (answer.argument)
             answer.release(answer.argument);
+        now = guard_clock_monotonic_ns();
+        if (now >= until) {
+            guard_background_wake_soon(plugin->background); /* an idle broker would take 100 ms to the next slice */
+            return;
+        }
     }
 }
 

@@ -11,8 +11,10 @@
 #include "plugin/broker.h"
 #include "plugin/compose_audit.h"
 #include "plugin/compose_tokens.h"
+#include "plugin/descriptors.h"
 #include "plugin/kick.h"
 #include "plugin/lifecycle.h"
+#include "plugin/metrics.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
 #include "plugin/policy_store.h"
@@ -86,6 +88,7 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
     int rc = guard_ways_parse(plugin->options.auth_methods, plugin->ways, &plugin->way_count, err);
     if (rc == GUARD_OK)
         rc = guard_tls_ports_check(plugin->options.tls_ports, err);
+    guard_descriptors_reserve();
     if (rc == GUARD_OK)
         rc = guard_background_start(&plugin->background, err);
     if (rc == GUARD_OK)
@@ -129,6 +132,7 @@ void guard_plugin_dispose(struct guard_plugin *plugin)
     guard_policy_store_stop(plugin);
     auth_worker_pool_free(&plugin->workers);
     guard_background_stop(&plugin->background);
+    guard_metrics_end(plugin);
     guard_sessions_free(&plugin->sessions);
     audit_close(&plugin->audit);
     guard_kicks_free(plugin);
