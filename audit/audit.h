@@ -171,6 +171,9 @@ static inline struct audit_text audit_text(const char *text)
     return (struct audit_text){text, text ? strlen(text) : 0};
 }
 
+/* The name of a method as mqtt.auth.method has it: "jwt", "x509" …; that of NONE is "anonymous". */
+const char *audit_method_name(enum guard_auth_method method);
+
 /* mqtt-connect. An admitted client: reason NONE. */
 struct audit_connect {
     int64_t time_ns;

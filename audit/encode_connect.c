@@ -1,7 +1,7 @@
 /* Lines of connects and disconnects. */
 #include "audit/encode.h"
 
-static const char *method_name(int64_t method)
+const char *audit_method_name(enum guard_auth_method method)
 {
     switch (method) {
     case GUARD_AUTH_CERTIFICATE:
@@ -156,7 +156,7 @@ static void put_auth(struct audit_line *line, const struct record_facts *record)
 {
     struct audit_out *out = line->out;
     audit_put_literal(out, ",\"auth\":{\"method\":\"");
-    audit_put_text(out, method_name(record->number[CONNECT_METHOD]));
+    audit_put_text(out, audit_method_name((enum guard_auth_method)record->number[CONNECT_METHOD]));
     audit_put_literal(out, "\"");
     audit_line_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, CONNECT_JTI), 255);
     audit_line_member(line, "\"kid\":", AUDIT_FIELD_KID, audit_fact(record, CONNECT_KID), 128);
@@ -262,7 +262,7 @@ static void put_disconnect_auth(struct audit_line *line, const struct record_fac
     if (record->number[DISCONNECT_METHOD] < 0)
         return;
     audit_put_literal(line->out, ",\"auth\":{\"method\":\"");
-    audit_put_text(line->out, method_name(record->number[DISCONNECT_METHOD]));
+    audit_put_text(line->out, audit_method_name((enum guard_auth_method)record->number[DISCONNECT_METHOD]));
     audit_put_literal(line->out, "\"");
     audit_line_member(line, "\"jti\":", AUDIT_FIELD_JTI, audit_fact(record, DISCONNECT_JTI), 255);
     if (record->number[DISCONNECT_EXPIRES] >= 0) {

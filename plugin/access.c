@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define RULE_NAME_SIZE 256
+#define SAMPLING       64 /* one check of so many is timed */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -243,6 +244,7 @@ static bool on_write(struct check *check)
     bool allowed = decide(check, ACL_PUBLISH);
     if (allowed && plugin->audit && unlikely(!audit_accepting(plugin->audit)))
         allowed = refuse(check, GUARD_REASON_RATE_LIMITED);
+    plugin->counts.checks[ACCESS_PUBLISH][!allowed]++;
     if (!allowed) {
         check->session->messages_denied++;
         if (plugin->audit)
@@ -271,6 +273,7 @@ static bool on_read(struct check *check)
     bool allowed = decide(check, ACL_RECEIVE);
     if (unlikely(!allowed) && check->session->state == SESSION_DERIVED && is_restored(check->event->client))
         return true;
+    plugin->counts.checks[ACCESS_DELIVER][!allowed]++;
     if (plugin->audit && (unlikely(!allowed) || plugin->audit_deliveries))
         audit_delivery(check);
     return allowed;
@@ -281,7 +284,10 @@ static bool on_subscribe(struct check *check)
     struct guard_plugin *plugin = check->plugin;
     plugin->now = guard_plugin_now();
     bool allowed = decide(check, ACL_SUBSCRIBE);
-    if (plugin->audit && !plugin->kicking)
+    if (plugin->kicking)
+        return allowed;
+    plugin->counts.checks[ACCESS_SUBSCRIBE][!allowed]++;
+    if (plugin->audit)
         audit_subscription(check);
     return allowed;
 }
@@ -289,6 +295,7 @@ static bool on_subscribe(struct check *check)
 static bool on_unsubscribe(struct check *check)
 {
     check->decision = (struct acl_decision){.verdict = ACL_ALLOW};
+    check->plugin->counts.checks[ACCESS_UNSUBSCRIBE][0]++;
     if (check->plugin->audit)
         audit_subscription(check);
     return true;
@@ -387,6 +394,14 @@ void guard_plugin_update_quick(struct guard_plugin *plugin)
     guard_sessions_set_quick(plugin->sessions, !plugin->closed && !plugin->audit_deliveries);
 }
 
+static int __attribute__((noinline)) check_timed(struct check *check)
+{
+    int64_t start = guard_clock_monotonic_ns();
+    int answer = check->session ? check_access(check) : check_thoroughly(check);
+    guard_histogram_add(&check->plugin->counts.callback[CALLBACK_ACL_CHECK], guard_clock_monotonic_ns() - start);
+    return answer;
+}
+
 static int __attribute__((noinline))
 check_fully(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
 {
@@ -395,6 +410,8 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     check.event = event;
     check.session = session;
     check.time_ns = 0;
+    if (unlikely(++plugin->counts.sampled % SAMPLING == 0))
+        return check_timed(&check);
     return session ? check_access(&check) : check_thoroughly(&check);
 }
 
@@ -419,6 +436,7 @@ check_publish(struct guard_plugin *plugin, struct guard_session *session, const 
     if (acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &decision) != ACL_ALLOW)
         return check_fully(plugin, session, event);
     session->messages_in++;
+    plugin->counts.checks[ACCESS_PUBLISH][0]++;
     return MOSQ_ERR_SUCCESS;
 }
 
@@ -431,8 +449,10 @@ int guard_on_acl_check(int event_number, void *event_data, void *userdata)
     (void)event_number;
     if (likely(session != NULL)) {
         if (likely(event->access == MOSQ_ACL_READ) && plugin->now < session->ends_at &&
-            acl_receives_again(plugin->acl, plugin->policy->acl, session->subject, event->topic))
+            acl_receives_again(plugin->acl, plugin->policy->acl, session->subject, event->topic)) {
+            plugin->counts.checks[ACCESS_DELIVER][0]++;
             return MOSQ_ERR_SUCCESS;
+        }
         if (event->access == MOSQ_ACL_WRITE && !plugin->audit)
             return check_publish(plugin, session, event);
     }

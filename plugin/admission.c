@@ -222,6 +222,7 @@ static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *
         session->state = SESSION_PENDING;
     } else {
         session->state = SESSION_ONLINE;
+        guard_count_session(&plugin->counts, session->identity->method, 1);
         guard_connected(plugin, session, login);
     }
     return GUARD_REASON_NONE;
@@ -250,6 +251,7 @@ struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct gua
 static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
 {
     guard_log_refusal(plugin, login);
+    guard_count_attempt(&plugin->counts, login->method, login->reason, session->verdict_ns);
     if (plugin->audit)
         audit_push_connect(plugin->audit, session->peer,
                            &(struct audit_connect){.reason = login->reason,

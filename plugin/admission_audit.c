@@ -60,6 +60,8 @@ void guard_log_refusal(struct guard_plugin *plugin, const struct guard_login *lo
 void guard_refused(struct guard_plugin *plugin, struct guard_login *login)
 {
     guard_log_refusal(plugin, login);
+    guard_count_attempt(&plugin->counts, login->method, login->reason,
+                        (uint64_t)(guard_clock_monotonic_ns() - login->started_ns));
     if (!plugin->audit)
         return;
     struct audit_peer *peer = guard_audit_peer(plugin, login, login->username, ++plugin->next_connection);
@@ -75,6 +77,7 @@ void guard_connected(struct guard_plugin *plugin, struct guard_session *session,
 {
     const char *roles[AUDITED_ROLES];
     size_t count = acl_subject_role_count(session->subject);
+    guard_count_attempt(&plugin->counts, session->identity->method, GUARD_REASON_NONE, session->verdict_ns);
     if (!plugin->audit)
         return;
     for (size_t i = 0; i < count && i < AUDITED_ROLES; i++) {

@@ -55,6 +55,7 @@ void guard_kicks_run(struct guard_plugin *plugin)
         if (session && session->connection == kick.connection && is_connected(session)) {
             guard_log(&plugin->log, GUARD_LOG_NOTICE, "disconnecting client '%.128s': %s", kick.client_id,
                       guard_reason_sentence(session->kick_reason));
+            plugin->counts.kicks[session->kick_reason]++;
             plugin->kicking = true;
             mosquitto_kick_client_by_clientid(kick.client_id, kick.with_will);
             plugin->kicking = false;

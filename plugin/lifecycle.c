@@ -9,6 +9,7 @@
 #include "plugin/broker.h"
 #include "plugin/compose.h"
 #include "plugin/kick.h"
+#include "plugin/metrics.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
 #include "plugin/sweep.h"
@@ -30,6 +31,7 @@ int guard_on_connect(int event, void *event_data, void *userdata)
     if (!session || session->state != SESSION_PENDING)
         return MOSQ_ERR_SUCCESS;
     session->state = SESSION_ONLINE;
+    guard_count_session(&plugin->counts, session->identity->method, 1);
     guard_connected(plugin, session, NULL);
     return MOSQ_ERR_SUCCESS;
 }
@@ -76,8 +78,11 @@ static struct audit_disconnect disconnect_event(struct guard_plugin *plugin, con
 }
 
 /* Accepted by us, and gone before the broker said CONNECT (2.1). */
-static void audit_never_connected(struct guard_plugin *plugin, struct guard_session *session)
+static void never_connected(struct guard_plugin *plugin, struct guard_session *session)
 {
+    guard_count_attempt(&plugin->counts, session->identity->method, GUARD_REASON_QUOTA_EXCEEDED, session->verdict_ns);
+    if (!plugin->audit)
+        return;
     audit_push_connect(plugin->audit, session->peer,
                        &(struct audit_connect){.reason = GUARD_REASON_QUOTA_EXCEEDED,
                                                .method = session->identity->method,
@@ -101,13 +106,15 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
         return MOSQ_ERR_SUCCESS;
     bool was_online = session->state == SESSION_ONLINE;
     session->state = SESSION_OFFLINE;
+    if (was_online)
+        guard_count_session(&plugin->counts, session->identity->method, -1);
     session->verified = 0; /* for the quick look-up it is no longer there */
-    if (!plugin->audit)
-        return MOSQ_ERR_SUCCESS;
     if (!was_online) {
-        audit_never_connected(plugin, session);
+        never_connected(plugin, session);
         return MOSQ_ERR_SUCCESS;
     }
+    if (!plugin->audit)
+        return MOSQ_ERR_SUCCESS;
     struct audit_disconnect ended = disconnect_event(plugin, session, disconnect->reason);
     audit_push_disconnect(plugin->audit, session->peer, &ended);
     return MOSQ_ERR_SUCCESS;
@@ -168,22 +175,29 @@ static void do_chores(struct guard_plugin *plugin)
         audit_tick(plugin->audit, 0);
         publish_states(plugin);
     }
+    guard_metrics_run(plugin);
 }
 
 /* Comes with every turn of the broker's loop, up to 100,000 times a second: a few loads when nothing is due. */
 static void do_what_is_due(struct guard_plugin *plugin)
 {
-    if (guard_background_has_messages(plugin->background))
+    bool messages = guard_background_has_messages(plugin->background);
+    int64_t now = coarse_monotonic_ns();
+    bool chores = now >= plugin->next_chore_ns;
+    if (!messages && !plugin->waiting && !plugin->sweeping && !chores)
+        return;
+    int64_t start = guard_clock_monotonic_ns();
+    if (messages)
         guard_background_deliver(plugin->background, plugin);
     if (plugin->waiting)
         guard_answer_waiting(plugin);
     if (plugin->sweeping)
         guard_sweep_run(plugin);
-    int64_t now = coarse_monotonic_ns();
-    if (now >= plugin->next_chore_ns) {
+    if (chores) {
         plugin->next_chore_ns = now + CHORE_NS;
         do_chores(plugin);
     }
+    guard_histogram_add(&plugin->counts.callback[CALLBACK_TICK], guard_clock_monotonic_ns() - start);
 }
 
 int guard_on_tick(int event, void *event_data, void *userdata)

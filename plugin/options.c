@@ -145,6 +145,9 @@ static const struct option_row table[] = {
     SIZE(audit_rotate_size, "128M", 64 * KIB, 1024 * GIB, ON_RESTART, "size at which a new audit file is begun"),
     NUMBER(audit_rotate_interval, "3600", 1, 31536000, ON_RESTART, "seconds after which a new audit file is begun"),
 
+    PATH(metrics_file, ON_RESTART, "file with figures for Prometheus, for node_exporter's textfile collector: …/name.prom"),
+    NUMBER(metrics_interval, "15", 1, 3600, ON_RESTART, "seconds between two of its versions"),
+
     TEXT(redis_url, "", "url", ON_RESTART,
          "the policy's home: redis://, rediss://, unix://, redis+sentinel://h1,h2/name, redis+cluster://h1,h2"),
     TEXT(redis_username, "", "text", ON_RESTART, "Redis ACL user"),

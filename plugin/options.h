@@ -77,6 +77,9 @@ struct guard_options {
     int64_t audit_rotate_size;
     int64_t audit_rotate_interval;
 
+    char *metrics_file;
+    int64_t metrics_interval;
+
     char *redis_url;
     char *redis_username;
     char *redis_password_file;

@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/reason.h"
+#include "plugin/counts.h"
 #include "plugin/options.h"
 #include "plugin/session.h"
 
@@ -64,6 +65,7 @@ struct guard_plugin {
     bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
     int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
     struct guard_pending_publish pending;
+    struct guard_counts counts;
 
     /* authentication */
     unsigned ways[GUARD_WAYS_MAX]; /* alternatives in order, each a mask of enum guard_way */
@@ -82,6 +84,8 @@ struct guard_plugin {
     bool sweeping;
     size_t sweep_slot;
     int64_t next_chore_ns; /* monotonic */
+    int64_t next_metrics_ns;
+    bool metrics_failed; /* background thread: the last file could not be written */
 
     /* the rest */
     struct guard_options options;

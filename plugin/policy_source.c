@@ -63,6 +63,7 @@ static void audit_taken(struct guard_plugin *plugin, const struct guard_policy_c
                         const struct guard_policy_set *before)
 {
     const struct guard_policy_set *set = plugin->policy;
+    guard_count_reload(&plugin->counts, true, guard_clock_now());
     if (!plugin->audit)
         return;
     audit_set_policy(plugin->audit, set->ruleset, set->version);
@@ -82,6 +83,7 @@ static void tell_refused(struct guard_plugin *plugin, const struct guard_policy_
 {
     char text[800];
     guard_error_format(&change->error, text, sizeof text);
+    guard_count_reload(&plugin->counts, false, 0);
     if (change->partial)
         guard_log(&plugin->log, GUARD_LOG_ERROR, "a part of the policy was not taken: %s", text);
     else

@@ -92,6 +92,7 @@ static void tell_connection(struct guard_plugin *plugin, const struct guard_stor
 static void tell_not_taken(struct guard_plugin *plugin, enum guard_reason reason, const char *text)
 {
     guard_log(&plugin->log, GUARD_LOG_ERROR, "policy version %s stays in use: %s", plugin->policy->version, text);
+    guard_count_reload(&plugin->counts, false, 0);
     if (plugin->audit)
         audit_push_policy_reload(plugin->audit, &(struct audit_policy_reload){
                                                     .reason = reason,
@@ -172,4 +173,19 @@ void guard_policy_state_send(struct guard_plugin *plugin, const struct guard_sto
     message->message = (struct guard_message){.deliver = deliver, .discard = discard};
     message->state = *state;
     guard_background_post(plugin->background, &message->message);
+}
+
+bool guard_policy_store_read(const struct guard_plugin *plugin, struct guard_store_figures *out)
+{
+    const struct guard_policy_store *link = plugin->policy_store;
+    if (!link || !link->store)
+        return false;
+    *out = (struct guard_store_figures){
+        .up = link->state.up,
+        .reconnects = link->state.reconnects,
+        .syncs = link->state.syncs,
+        .updates = link->state.updates,
+        .fresh_at = link->state.fresh_at,
+    };
+    return true;
 }

@@ -8,6 +8,9 @@
 #include "core/error.h"
 #include "core/policy_text.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct guard_plugin;
 struct guard_policy_set;
 
@@ -35,6 +38,16 @@ void guard_policy_store_stop(struct guard_plugin *plugin);
 
 /* SIGHUP: reads everything anew. */
 void guard_policy_store_resync(struct guard_plugin *plugin);
+
+/* How the store stands, as the broker thread was told last. */
+struct guard_store_figures {
+    bool up;
+    uint64_t reconnects, syncs, updates;
+    int64_t fresh_at; /* Unix seconds; 0 = never */
+};
+
+/* Broker thread. False: there is no store. */
+bool guard_policy_store_read(const struct guard_plugin *plugin, struct guard_store_figures *out);
 
 void guard_policy_store_free(struct guard_plugin *plugin);
 

@@ -25,7 +25,8 @@ def heading(rows):
     """A group is called after what its names have in common."""
     first = rows[0]["name"].split("_")[0]
     return {"config": "General", "jwt": "Tokens", "cert": "Certificates", "auth": "Checking credentials",
-            "broker": "Audit", "audit": "Audit", "redis": "Redis"}.get(first, first.capitalize())
+            "broker": "Audit", "audit": "Audit", "redis": "Redis",
+            "metrics": "Metrics"}.get(first, first.capitalize())
 
 
 def markdown():
