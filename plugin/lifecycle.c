@@ -18,7 +18,8 @@
 #include <string.h>
 #include <time.h>
 
-#define CHORE_NS 50000000 /* between two looks at the clock-driven work */
+#define CHORE_NS     50000000 /* between two looks at the clock-driven work */
+#define EXPIRIES_MAX 2000     /* in one of them: who is not ended yet is denied everything all the same */
 
 int guard_on_connect(int event, void *event_data, void *userdata)
 {
@@ -93,14 +94,28 @@ static void never_connected(struct guard_plugin *plugin, struct guard_session *s
                                                .tls = -1});
 }
 
+/* The entry that the event is about. 2.0 may have taken the id from the client already: then the pointer tells. */
+static struct guard_session *ended_session(struct guard_plugin *plugin, const struct mosquitto *client)
+{
+    struct guard_session *session = guard_sessions_find(plugin->sessions, client);
+    if (session)
+        return session;
+    session = guard_sessions_peek(plugin->sessions, client);
+    return session && (session->state == SESSION_ONLINE || session->state == SESSION_PENDING) ? session : NULL;
+}
+
 int guard_on_disconnect(int event, void *event_data, void *userdata)
 {
     struct guard_plugin *plugin = userdata;
     const struct guard_evt_client *disconnect = event_data;
     (void)event;
-    struct guard_session *session = guard_sessions_find(plugin->sessions, disconnect->client);
+    struct guard_session *session = ended_session(plugin, disconnect->client);
     guard_settle_pending(plugin, session);
     guard_sessions_turn(plugin->sessions);
+    if (session && session->state == SESSION_DERIVED) { /* derived anew, should there be a will or a next connection */
+        guard_sessions_remove(plugin->sessions, disconnect->client);
+        return MOSQ_ERR_SUCCESS;
+    }
     /* an offline session that is resumed or dropped has this event again: not a connection's end */
     if (!session || (session->state != SESSION_ONLINE && session->state != SESSION_PENDING))
         return MOSQ_ERR_SUCCESS;
@@ -123,9 +138,10 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
 /* The broker stops without telling who was connected: the trail says it. */
 void guard_sessions_audit_shutdown(struct guard_plugin *plugin)
 {
-    for (size_t i = 0; plugin->audit && i < guard_sessions_slots(plugin->sessions); i++) {
-        struct guard_session *session = guard_sessions_slot(plugin->sessions, i);
-        if (!session || session->state != SESSION_ONLINE)
+    struct guard_session *session;
+    guard_sessions_walk_begin(plugin->sessions);
+    while (plugin->audit && (session = guard_sessions_walk_next(plugin->sessions))) {
+        if (session->state != SESSION_ONLINE)
             continue;
         struct audit_disconnect ended = {
             .reason = GUARD_REASON_BROKER_SHUTDOWN,
@@ -143,7 +159,7 @@ void guard_sessions_audit_shutdown(struct guard_plugin *plugin)
 static void end_expired(struct guard_plugin *plugin)
 {
     struct guard_session *session;
-    while ((session = guard_sessions_expired(plugin->sessions, plugin->now)))
+    for (int i = 0; i < EXPIRIES_MAX && (session = guard_sessions_expired(plugin->sessions, plugin->now)); i++)
         guard_end_session(plugin, session, GUARD_REASON_TOKEN_EXPIRED, true);
 }
 

@@ -82,7 +82,7 @@ struct guard_plugin {
 
     /* sweep of the sessions after a policy change */
     bool sweeping;
-    size_t sweep_slot;
+    bool sweep_binds;      /* client records may have changed, too */
     int64_t next_chore_ns; /* monotonic */
     int64_t next_metrics_ns;
     bool metrics_failed; /* background thread: the last file could not be written */

@@ -139,7 +139,7 @@ void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *
         change->revocations = before;
     }
     if (plugin->sessions && change->review_all)
-        guard_sweep_begin(plugin);
+        guard_sweep_begin(plugin, change->set != NULL);
     for (size_t i = 0; plugin->sessions && i < change->user_count; i++)
         guard_sessions_of_user(plugin->sessions, change->users[i], review_user, plugin);
     retire(plugin, change);

@@ -134,6 +134,17 @@ struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions
     return session;
 }
 
+struct guard_session *guard_sessions_connected(const struct guard_sessions *sessions, const char *client_id,
+                                               const struct mosquitto *except)
+{
+    struct guard_session *session = *bucket_of(sessions, &sessions->by_id, client_id);
+    for (; session; session = session->by_id.next)
+        if ((session->state == SESSION_ONLINE || session->state == SESSION_PENDING) && session->client != except &&
+            strcmp(session->client_id, client_id) == 0)
+            return session;
+    return NULL;
+}
+
 void guard_sessions_of_user(const struct guard_sessions *sessions, const char *username,
                             void (*visit)(void *context, struct guard_session *session), void *context)
 {
@@ -141,6 +152,24 @@ void guard_sessions_of_user(const struct guard_sessions *sessions, const char *u
     for (; session; session = session->by_user.next)
         if (strcmp(session->username, username) == 0)
             visit(context, session);
+}
+
+static void join_all(struct guard_sessions *sessions, struct guard_session *session)
+{
+    session->all = (struct guard_session_link){sessions->all, &sessions->all};
+    if (sessions->all)
+        sessions->all->all.back = &session->all.next;
+    sessions->all = session;
+}
+
+static void leave_all(struct guard_sessions *sessions, struct guard_session *session)
+{
+    struct guard_session *next = session->all.next;
+    if (sessions->walk == session)
+        sessions->walk = next;
+    *session->all.back = next;
+    if (next)
+        next->all.back = session->all.back;
 }
 
 static void unlink_from(struct index *index, struct guard_session *session)
@@ -318,6 +347,7 @@ void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquit
     sessions->count--;
     unlink_from(&sessions->by_id, session);
     unlink_from(&sessions->by_user, session);
+    leave_all(sessions, session);
     heap_remove(sessions, session);
     free_session(sessions->audit, session);
 }
@@ -358,15 +388,19 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
     sessions->count++;
     link_into(sessions, &sessions->by_id, session);
     link_into(sessions, &sessions->by_user, session);
+    join_all(sessions, session);
     return session;
 }
 
-size_t guard_sessions_slots(const struct guard_sessions *sessions)
+void guard_sessions_walk_begin(struct guard_sessions *sessions)
 {
-    return sessions->mask + 1;
+    sessions->walk = sessions->all;
 }
 
-struct guard_session *guard_sessions_slot(const struct guard_sessions *sessions, size_t slot)
+struct guard_session *guard_sessions_walk_next(struct guard_sessions *sessions)
 {
-    return sessions->slots[slot].session;
+    struct guard_session *session = sessions->walk;
+    if (session)
+        sessions->walk = session->all.next;
+    return session;
 }

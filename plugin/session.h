@@ -75,6 +75,7 @@ struct guard_session {
 
     size_t heap_index;                        /* in the expiry heap; SIZE_MAX = not in it */
     struct guard_session_link by_id, by_user; /* in their buckets of the two indexes */
+    struct guard_session_link all;            /* in the list of all, newest first */
 };
 
 struct guard_sessions;
@@ -107,6 +108,13 @@ struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions,
 /* The newest entry with that client id, connected or not, or NULL. */
 struct guard_session *guard_sessions_by_id(const struct guard_sessions *sessions, const char *client_id);
 
+/*
+ * The newest entry with that client id that is connected (PENDING or ONLINE) and not of the pointer `except` (NULL:
+ * of any), or NULL. A log-in that waits for its worker may be newer than the connection it would take over.
+ */
+struct guard_session *guard_sessions_connected(const struct guard_sessions *sessions, const char *client_id,
+                                               const struct mosquitto *except);
+
 /* Calls visit for every entry of that user name; visit must not add or remove entries. */
 void guard_sessions_of_user(const struct guard_sessions *sessions, const char *username,
                             void (*visit)(void *context, struct guard_session *session), void *context);
@@ -127,8 +135,12 @@ int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session
 /* A session whose end is at or before now, taken out of the heap, or NULL. Call until NULL. */
 struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now);
 
-/* How many slots there are, and the entry in one of them (NULL = empty): for sweeps that go on where they stopped. */
-size_t guard_sessions_slots(const struct guard_sessions *sessions);
-struct guard_session *guard_sessions_slot(const struct guard_sessions *sessions, size_t slot);
+/*
+ * A walk over all entries that are there when it begins and are not removed meanwhile, each of them once, in as many
+ * portions as wanted. Entries put later are not met. guard_sessions_walk_next returns NULL at the end. There is one
+ * walk at a time: another one ends it.
+ */
+void guard_sessions_walk_begin(struct guard_sessions *sessions);
+struct guard_session *guard_sessions_walk_next(struct guard_sessions *sessions);
 
 #endif

@@ -30,6 +30,8 @@ struct guard_sessions {
     uint64_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
     size_t count;
     struct index by_id, by_user;
+    struct guard_session *all;  /* newest first */
+    struct guard_session *walk; /* the next one of guard_sessions_walk_next */
     struct guard_siphash_key key;
     struct audit *audit;
     struct guard_session **heap; /* by ends_at, smallest first */

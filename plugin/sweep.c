@@ -25,6 +25,10 @@ void guard_rebind(struct guard_plugin *plugin, struct guard_session *session)
 
 void guard_review(struct guard_plugin *plugin, struct guard_session *session)
 {
+    if (session->state == SESSION_DERIVED) {
+        session->kick_reason = GUARD_REASON_NONE;
+        session->ends_at = GUARD_NEVER;
+    }
     if (session->state == SESSION_WAITING || session->kick_reason != GUARD_REASON_NONE)
         return;
     enum guard_reason reason = guard_still_good(plugin, session);
@@ -34,23 +38,23 @@ void guard_review(struct guard_plugin *plugin, struct guard_session *session)
         guard_rebind(plugin, session);
 }
 
-void guard_sweep_begin(struct guard_plugin *plugin)
+void guard_sweep_begin(struct guard_plugin *plugin, bool records)
 {
+    plugin->sweep_binds = records || (plugin->sweeping && plugin->sweep_binds); /* one that was not through */
     plugin->sweeping = true;
-    plugin->sweep_slot = 0;
+    guard_sessions_walk_begin(plugin->sessions);
 }
 
 void guard_sweep_run(struct guard_plugin *plugin)
 {
     int64_t until = guard_clock_monotonic_ns() + SLICE_NS;
     unsigned looked = 0;
-    for (; plugin->sweep_slot < guard_sessions_slots(plugin->sessions); plugin->sweep_slot++) {
-        struct guard_session *session = guard_sessions_slot(plugin->sessions, plugin->sweep_slot);
-        if (!session)
-            continue;
+    struct guard_session *session;
+    while ((session = guard_sessions_walk_next(plugin->sessions))) {
+        if (plugin->sweep_binds)
+            session->binding = 0; /* its record may be another one, although the rules are the same */
         guard_review(plugin, session);
         if (++looked % CLOCK_EVERY == 0 && guard_clock_monotonic_ns() >= until) {
-            plugin->sweep_slot++;
             guard_background_wake_soon(plugin->background); /* an idle broker would take 100 ms to the next slice */
             return;
         }

@@ -70,6 +70,61 @@ static void two_clients_of_one_id_during_a_takeover(void **state)
     guard_sessions_free(&sessions);
 }
 
+/* A log-in that waits for its worker stands before the connection whose id it uses. */
+static void a_connected_owner_is_found_behind_others(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto owner = {"id", "alice", 0}, waiting = {"id", "mallory", 0}, gone = {"id", "alice", 0};
+    struct guard_session *session = put(sessions, &owner);
+    put(sessions, &gone)->state = SESSION_OFFLINE;
+    put(sessions, &waiting)->state = SESSION_WAITING;
+    assert_ptr_equal(guard_sessions_connected(sessions, "id", &waiting), session);
+    assert_ptr_equal(guard_sessions_connected(sessions, "id", NULL), session);
+    assert_null(guard_sessions_connected(sessions, "id", &owner));
+    assert_null(guard_sessions_connected(sessions, "other", NULL));
+    session->state = SESSION_PENDING;
+    assert_ptr_equal(guard_sessions_connected(sessions, "id", &waiting), session);
+    guard_sessions_free(&sessions);
+}
+
+#define WALKED 2000
+
+/* Clients come and go while a walk goes on, so that entries move in the table: it meets all that were there. */
+static void a_walk_meets_everybody_once(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    static struct mosquitto clients[2 * WALKED];
+    unsigned met[2 * WALKED] = {0}, seed = 11;
+    bool removed[WALKED] = {0};
+    struct guard_session *session;
+    for (size_t i = 0; i < WALKED; i++) {
+        clients[i] = (struct mosquitto){"id", "u", 0};
+        put(sessions, &clients[i]);
+    }
+    size_t newest = WALKED;
+    guard_sessions_walk_begin(sessions);
+    while ((session = guard_sessions_walk_next(sessions))) {
+        met[(struct mosquitto *)session->client - clients]++;
+        seed = seed * 1103515245 + 12345;
+        size_t gone = (seed >> 8) % WALKED;
+        if (seed >> 31) { /* also the next one of the walk, now and then */
+            guard_sessions_remove(sessions, &clients[gone]);
+            removed[gone] = true;
+        }
+        if (newest < 2 * WALKED) {
+            clients[newest] = (struct mosquitto){"id", "u", 0};
+            put(sessions, &clients[newest++]);
+        }
+    }
+    for (size_t i = 0; i < WALKED; i++)
+        assert_true(met[i] == 1 || (removed[i] && met[i] == 0));
+    for (size_t i = WALKED; i < newest; i++)
+        assert_int_equal(met[i], 0);
+    guard_sessions_free(&sessions);
+}
+
 #define CLIENTS 5000
 #define STEPS   60000
 
@@ -151,6 +206,8 @@ int main(void)
         cmocka_unit_test(a_reused_pointer_is_another_client),
         cmocka_unit_test(an_offline_entry_needs_the_same_user),
         cmocka_unit_test(two_clients_of_one_id_during_a_takeover),
+        cmocka_unit_test(a_connected_owner_is_found_behind_others),
+        cmocka_unit_test(a_walk_meets_everybody_once),
         cmocka_unit_test(the_table_agrees_with_a_model),
         cmocka_unit_test(sessions_expire_in_order),
     };
