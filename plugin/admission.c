@@ -9,6 +9,7 @@
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/sweep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,11 +110,6 @@ static enum guard_reason check_bans(const struct guard_plugin *plugin, const cha
     return GUARD_REASON_NONE;
 }
 
-static bool is_connected(const struct guard_session *session)
-{
-    return session->state == SESSION_ONLINE || session->state == SESSION_PENDING;
-}
-
 static bool same_name(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
@@ -122,9 +118,8 @@ static bool same_name(const char *a, const char *b)
 /* The broker lets any authenticated client take over any client id; here it must be the same user. */
 static enum guard_reason check_takeover(const struct guard_plugin *plugin, const struct guard_login *login)
 {
-    const struct guard_session *owner = guard_sessions_by_id(plugin->sessions, login->client_id);
-    if (!owner || owner->client == login->client || !is_connected(owner) ||
-        plugin->options.client_takeover == GUARD_TAKEOVER_ANY)
+    const struct guard_session *owner = guard_sessions_connected(plugin->sessions, login->client_id, login->client);
+    if (!owner || plugin->options.client_takeover == GUARD_TAKEOVER_ANY)
         return GUARD_REASON_NONE;
     return same_name(owner->identity->username, login->identity->username) ? GUARD_REASON_NONE
                                                                            : GUARD_REASON_CLIENT_ID_MISMATCH;
@@ -357,6 +352,7 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
         struct guard_login login = {.client = client, .client_id = id, .address = address};
         session->peer = guard_audit_peer(plugin, &login, username, ++plugin->next_connection);
     }
+    guard_review(plugin, session); /* banned or disabled: it is denied everything */
     return session;
 }
 

@@ -1,10 +1,14 @@
 #include "plugin/kick.h"
 
+#include "core/clock.h"
+#include "plugin/background.h"
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SLICE_NS 5000000 /* of kicks, before the broker goes on: the tokens of a whole fleet may end in one second */
 
 struct guard_kick {
     char *client_id;
@@ -45,25 +49,32 @@ void guard_end_session(struct guard_plugin *plugin, struct guard_session *sessio
         remember(plugin, session, with_will);
 }
 
+static void carry_out(struct guard_plugin *plugin, const struct guard_kick *kick)
+{
+    const struct guard_session *session = guard_sessions_connected(plugin->sessions, kick->client_id, NULL);
+    if (!session || session->connection != kick->connection)
+        return;
+    guard_log(&plugin->log, GUARD_LOG_NOTICE, "disconnecting client '%.128s': %s", kick->client_id,
+              guard_reason_sentence(session->kick_reason));
+    plugin->counts.kicks[session->kick_reason]++;
+    plugin->kicking = true;
+    mosquitto_kick_client_by_clientid(kick->client_id, kick->with_will);
+    plugin->kicking = false;
+}
+
 void guard_kicks_run(struct guard_plugin *plugin)
 {
-    /* a kick runs callbacks, which may add more: those wait for the next TICK */
-    size_t count = plugin->kick_count;
-    for (size_t i = 0; i < count; i++) {
-        struct guard_kick kick = plugin->kicks[i];
-        const struct guard_session *session = guard_sessions_by_id(plugin->sessions, kick.client_id);
-        if (session && session->connection == kick.connection && is_connected(session)) {
-            guard_log(&plugin->log, GUARD_LOG_NOTICE, "disconnecting client '%.128s': %s", kick.client_id,
-                      guard_reason_sentence(session->kick_reason));
-            plugin->counts.kicks[session->kick_reason]++;
-            plugin->kicking = true;
-            mosquitto_kick_client_by_clientid(kick.client_id, kick.with_will);
-            plugin->kicking = false;
-        }
+    int64_t until = guard_clock_monotonic_ns() + SLICE_NS;
+    size_t count = plugin->kick_count, done = 0; /* a kick runs callbacks, which may add more: those wait */
+    while (done < count && (!done || guard_clock_monotonic_ns() < until)) {
+        struct guard_kick kick = plugin->kicks[done++];
+        carry_out(plugin, &kick);
         free(kick.client_id);
     }
-    plugin->kick_count -= count;
-    memmove(plugin->kicks, plugin->kicks + count, plugin->kick_count * sizeof *plugin->kicks);
+    plugin->kick_count -= done;
+    memmove(plugin->kicks, plugin->kicks + done, plugin->kick_count * sizeof *plugin->kicks);
+    if (plugin->kick_count)
+        guard_background_wake_soon(plugin->background); /* an idle broker would take 100 ms to the next ones */
 }
 
 void guard_kicks_free(struct guard_plugin *plugin)

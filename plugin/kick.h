@@ -19,7 +19,7 @@ struct guard_session;
 void guard_end_session(struct guard_plugin *plugin, struct guard_session *session, enum guard_reason reason,
                        bool with_will);
 
-/* TICK: carries the waiting kicks out. */
+/* TICK: carries the waiting kicks out, for at most five milliseconds; the others wait for the next one. */
 void guard_kicks_run(struct guard_plugin *plugin);
 
 void guard_kicks_free(struct guard_plugin *plugin);

@@ -98,6 +98,17 @@ def test_takeover_by_another_user_is_refused(make_broker, version):
     broker.client("one-id", "b", "pw", version=version).open()
 
 
+def test_takeover_by_another_user_whose_password_takes_long(make_broker):
+    """On 2.1 a worker verifies it; the one who waits is by then the newest client of that id, and still not its owner."""
+    slow = passwords.mosquitto_7("pw", 60_000 // SLOWNESS)
+    broker = make_broker(PEERS + f"[client slow]\npassword = {slow}\n")
+    owner = broker.client("one-id", "a", "pw", version=V5).open()
+    assert broker.client("one-id", "slow", "pw", version=V5).connect() != 0
+    assert owner.publish("devices/a/data") == 0 and owner.connected
+    assert broker.trail.one("mqtt-connect", event__outcome="failure")["event"]["reason"] == "client_id_mismatch"
+    broker.client("another-id", "slow", "pw", version=V5).open()
+
+
 def test_takeover_by_anybody_where_that_is_wanted(make_broker):
     broker = make_broker(PEERS, options={"client_takeover": "any"})
     first = broker.client("one-id", "a", "pw").open()

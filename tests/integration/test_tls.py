@@ -63,3 +63,17 @@ def test_identity_as_username_is_warned_about(make_broker, pki):
         client.publish("devices/other/data")
         assert client.publish("devices/other/data") in (0x87, None)
         assert "use_identity_as_username" in broker.log()
+
+
+def test_bypassing_identity_that_is_disabled(make_broker, pki, eventually):
+    """It is let in by the broker, but the policy's word on its name counts: off, and on again."""
+    enabled = "[client gate]\nroles = device\n"
+    disabled = enabled + "disabled = yes\n"
+    broker = make_broker(disabled + EVERYONE, listeners=("tls",), pki=pki,
+                         listener_conf={"tls": "use_identity_as_username true"})
+    client = broker.client("c1", version=V5, listener="tls", certificate=pki.client("gate")).open()
+    assert client.publish("devices/gate/data") == 0x87
+    broker.hang_up(enabled + EVERYONE)
+    eventually(lambda: client.publish("devices/gate/data") == 0, 5, "its rights back")
+    broker.hang_up(disabled + EVERYONE)
+    eventually(lambda: client.publish("devices/gate/data") == 0x87, 5, "its rights gone")
