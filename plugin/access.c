@@ -433,11 +433,18 @@ check_publish(struct guard_plugin *plugin, struct guard_session *session, const 
         .payload_length = event->payloadlen,
         .now = plugin->now,
     };
-    if (acl_check(plugin->acl, plugin->policy->acl, session->subject, &request, &decision) != ACL_ALLOW)
+    if (acl_check(plugin->acl, plugin->rules, session->subject, &request, &decision) != ACL_ALLOW)
         return check_fully(plugin, session, event);
     session->messages_in++;
     plugin->counts.checks[ACCESS_PUBLISH][0]++;
     return MOSQ_ERR_SUCCESS;
+}
+
+/* Looks the session up again: the caller did not keep it, which would have cost every delivery. */
+static int __attribute__((noinline))
+check_delivery(struct guard_plugin *plugin, const struct mosquitto_evt_acl_check *event)
+{
+    return check_fully(plugin, guard_sessions_quick(plugin->sessions, event->client), event);
 }
 
 /* With a thousand subscribers this runs a thousand times for one message: first what most of those calls need. */
@@ -447,15 +454,18 @@ int guard_on_acl_check(int event_number, void *event_data, void *userdata)
     const struct mosquitto_evt_acl_check *event = event_data;
     struct guard_session *session = guard_sessions_quick(plugin->sessions, event->client);
     (void)event_number;
-    if (likely(session != NULL)) {
-        if (likely(event->access == MOSQ_ACL_READ) && plugin->now < session->ends_at &&
-            acl_receives_again(plugin->acl, plugin->policy->acl, session->subject, event->topic)) {
+    if (unlikely(session == NULL))
+        return check_fully(plugin, NULL, event);
+    if (likely(event->access == MOSQ_ACL_READ)) {
+        if (likely(plugin->now < session->ends_at) &&
+            acl_receives_again(plugin->acl, plugin->rules, session->subject, event->topic)) {
             plugin->counts.checks[ACCESS_DELIVER][0]++;
             return MOSQ_ERR_SUCCESS;
         }
-        if (event->access == MOSQ_ACL_WRITE && !plugin->audit)
-            return check_publish(plugin, session, event);
+        return check_delivery(plugin, event);
     }
+    if (event->access == MOSQ_ACL_WRITE && !plugin->audit)
+        return check_publish(plugin, session, event);
     return check_fully(plugin, session, event);
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct acl_context;
+struct acl_policy;
 struct audit;
 struct auth_certificate_config;
 struct auth_credential_cache;
@@ -48,6 +49,7 @@ struct guard_plugin {
     /* the hot path's */
     struct guard_sessions *sessions;
     struct guard_policy_set *policy; /* in use; pinned for one publish, since it is exchanged in TICK only */
+    const struct acl_policy *rules;  /* policy->acl */
     struct acl_context *acl;
     struct audit *audit; /* NULL = no audit_dir */
     struct guard_background *background;

@@ -107,6 +107,7 @@ static void exchange_policy(struct guard_plugin *plugin, struct guard_policy_cha
     struct guard_policy_set *before = plugin->policy;
     pthread_mutex_lock(&plugin->shared_lock); /* the HTTP API's thread holds it only to take references */
     plugin->policy = change->set;
+    plugin->rules = plugin->policy->acl;
     pthread_mutex_unlock(&plugin->shared_lock);
     change->set = before;     /* goes back with the message */
     plugin->pending.rule = 0; /* it was of the old policy */

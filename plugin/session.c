@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPARSE        4 /* slots an entry, at least: most look-ups then end at the first one */
 #define FIRST_SLOTS   256
 #define FIRST_BUCKETS 256
 #define NOT_QUICK     1 /* no entry has it as verified: they have 0 or a turn */
@@ -30,6 +31,7 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     sessions->turn = NOT_QUICK + 1;
     sessions->quick_turn = NOT_QUICK;
     sessions->mask = FIRST_SLOTS - 1;
+    sessions->byte_mask = sessions->mask * sizeof(struct slot);
     sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
     sessions->key = guard_siphash_random_key();
     bool indexed =
@@ -236,6 +238,7 @@ static int grow_slots(struct guard_sessions *sessions)
         return GUARD_ERR_NOMEM;
     sessions->slots = grown;
     sessions->mask = old_count * 2 - 1;
+    sessions->byte_mask = sessions->mask * sizeof(struct slot);
     for (size_t i = 0; i < old_count; i++)
         if (old[i].client)
             sessions->slots[probe(sessions, old[i].client)] = old[i];
@@ -378,7 +381,7 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
 {
     guard_sessions_remove(sessions, client);
     struct guard_session *session = new_session(client, client_id, username, identity);
-    if (session && (sessions->count + 1) * 2 > sessions->mask + 1 && grow_slots(sessions) != GUARD_OK) {
+    if (session && (sessions->count + 1) * SPARSE > sessions->mask + 1 && grow_slots(sessions) != GUARD_OK) {
         free_session(sessions->audit, session);
         return NULL;
     }
