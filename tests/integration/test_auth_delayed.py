@@ -4,6 +4,7 @@ where each hash is computed at once, the same tests show that the outcome is the
 """
 import random
 import resource
+import select
 import signal
 import threading
 import time
@@ -150,12 +151,20 @@ def test_full_queue(make_broker, delaying):
                          options={**OPEN, "auth_workers": "1", "auth_cache_size": "0"})
     clients = [begin(broker, f"c{n}", "slow", "pw") for n in range(wanted)]
     try:
-        for client in clients[-100:]:
-            assert code(client) == 0x87
+        waiting, answers = {client.socket: client for client in clients}, []
+        deadline = time.monotonic() + 20
+        while len(answers) < 150 and time.monotonic() < deadline:  # a few got the place of one that was done
+            poll = select.poll()
+            for sock in waiting:
+                poll.register(sock, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(1000)}
+            for sock in [s for s in waiting if s.fileno() in ready]:
+                answers.append(code(waiting.pop(sock)))
+        assert answers.count(0x87) >= 150 and answers.count(0) < 30, answers
         with begin(broker, "q", "quick", "pw") as quick:
             assert code(quick) == 0
         refused = [e for e in broker.trail.events("mqtt-connect", event__outcome="failure")]
-        assert refused and {e["event"]["reason"] for e in refused} == {"rate_limited"}
+        assert refused and {e["event"]["reason"] for e in refused} == {"rate_limited"}, "refused for another reason"
         began = time.monotonic()
         broker.stop()
         assert time.monotonic() - began < 8
