@@ -55,8 +55,11 @@ static bool answers_recheck(struct guard_plugin *plugin, struct guard_login *log
     bool asked =
         plugin->reloading && plugin->ticks && !(offline && mosquitto_client_protocol(login->client) == mp_websockets);
     struct auth_credential_mac mac;
-    bool same = asked || (session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
-                          auth_credential_mac_equal(&mac, &session->mac));
+    /* of a token that did not come as the password, the MAC holds no secret */
+    bool secret = session->identity->method != GUARD_AUTH_TOKEN || login->password;
+    bool same =
+        asked || ((secret || !offline) && session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
+                  auth_credential_mac_equal(&mac, &session->mac));
     if (!same)
         return false;
     guard_review(plugin, session);
@@ -185,8 +188,10 @@ static int decide(struct guard_plugin *plugin, struct guard_login *login)
     if (plugin->waiting)
         supersede(plugin, login);
     guard_login_authenticate(plugin, login);
-    if (login->not_ours)
+    if (login->not_ours) {
+        guard_sessions_remove(plugin->sessions, login->client); /* of one who had this id and name, and was ours */
         return MOSQ_ERR_PLUGIN_DEFER;
+    }
     if (login->by_worker && login->reason == GUARD_REASON_NONE)
         return wait_for_worker(plugin, login);
     guard_admit(plugin, login);

@@ -73,11 +73,20 @@ static void slow_down(void)
     }
 }
 
+/* A user name and password are all the API knows; what is read here never changes after start-up. */
+static bool is_way_in(const struct guard_plugin *plugin, const struct mosquitto *client)
+{
+    for (unsigned i = 0; i < plugin->way_count; i++)
+        if (plugin->ways[i] == WAY_PASSWORD)
+            return !plugin->options.require_tls || guard_plugin_port_is_tls(plugin, client);
+    return false;
+}
+
 int guard_http_api_login(struct guard_plugin *plugin, const struct mosquitto_evt_basic_auth *event)
 {
     struct held held;
     bool good = false;
-    if (event->username && event->password) {
+    if (event->username && event->password && is_way_in(plugin, event->client)) {
         hold(plugin, &held);
         good = may_log_in(&held, event->username, event->password);
         let_go(&held);

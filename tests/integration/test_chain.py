@@ -57,6 +57,20 @@ def test_coexist_survives_sighup(make_broker):
     assert theirs.publish("theirs/x") == 0 and ours.publish("devices/ours/data") == 0
 
 
+def test_coexist_forgets_who_is_no_longer_ours(make_broker):
+    """A user moves from the policy to the files; the broker gives his next connection the memory of the one before."""
+    broker = with_broker_files(make_broker, "coexist")
+    for _ in range(3):
+        broker.hang_up(users("ours", "theirs") + EVERYONE)
+        client = broker.client("c1", "theirs", "pw", version=V5).open()
+        assert client.publish("devices/theirs/data") == 0
+        client.close()
+        broker.hang_up(POLICY)
+        client = broker.client("c1", "theirs", "pw", version=V5).open()
+        assert client.publish("theirs/x") == 0
+        client.close()
+
+
 def dynamic_security():
     """The plugin that belongs to the broker under test, or None."""
     beside = list(Path(BROKER).parent.parent.glob("lib/**/mosquitto_dynamic_security.so"))

@@ -13,10 +13,15 @@ POLICY = users("ops", "a", roles={"ops": "api"}) + EVERYONE + "[role api]\nread 
 
 
 @pytest.fixture
-def api(make_broker, broker_version):
+def options():
+    return {}
+
+
+@pytest.fixture
+def api(make_broker, broker_version, options):
     if broker_version < (2, 1):
         pytest.skip("the HTTP API came with Mosquitto 2.1")
-    broker = make_broker(POLICY, start=False)
+    broker = make_broker(POLICY, start=False, options=options)
     port = free_ports(1)[0]
     plain = broker.configuration
     broker.configuration = lambda: plain() + f"listener {port} 127.0.0.1\nprotocol http_api\n"
@@ -36,6 +41,13 @@ def test_access(api):
     assert get("/api/v1/version", "ops", "wrong") == 401
     assert get("/api/v1/version") == 401
     assert get("/api/v1/version", "a", "pw") in (401, 403)
+
+
+@pytest.mark.parametrize("options", [{"auth_methods": "certificate"}, {"auth_methods": "certificate+password"},
+                                     {"require_tls": "yes", "tls_ports": "8883"}], ids=["no password", "not alone", "no TLS"])
+def test_a_password_is_no_way_in(api):
+    _, get = api
+    assert get("/api/v1/version", "ops", "pw") == 401
 
 
 def test_beside_a_busy_broker(api):
