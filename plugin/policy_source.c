@@ -1,5 +1,6 @@
 #include "plugin/policy_source.h"
 
+#include "acl/acl.h"
 #include "core/clients.h"
 #include "core/clock.h"
 #include "core/revocations.h"
@@ -117,10 +118,36 @@ static void exchange_policy(struct guard_plugin *plugin, struct guard_policy_cha
               guard_clients_count(plugin->policy->clients));
 }
 
+#define REVIEWED_AT_ONCE 64 /* sessions of the users that a change names */
+
+struct review {
+    struct guard_plugin *plugin;
+    unsigned left;
+    bool more; /* than that */
+};
+
+/* Its record changed: bound again although the rules are the same. A whole fleet may share the user name. */
 static void review_user(void *context, struct guard_session *session)
 {
-    session->binding = 0; /* its record changed: bound again although the rules are the same */
-    guard_review(context, session);
+    struct review *review = context;
+    if (review->left) {
+        review->left--;
+        session->binding = 0;
+        guard_review(review->plugin, session);
+        return;
+    }
+    acl_subject_free(&session->subject); /* bound when it is asked for next; a sweep looks at it */
+    session->verified = 0;               /* not for the quick look-up */
+    review->more = true;
+}
+
+static void review_users(struct guard_plugin *plugin, const struct guard_policy_change *change)
+{
+    struct review review = {plugin, REVIEWED_AT_ONCE, false};
+    for (size_t i = 0; i < change->user_count; i++)
+        guard_sessions_of_user(plugin->sessions, change->users[i], review_user, &review);
+    if (review.more)
+        guard_sweep_begin(plugin, false);
 }
 
 void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *change)
@@ -141,8 +168,8 @@ void guard_policy_take(struct guard_plugin *plugin, struct guard_policy_change *
     }
     if (plugin->sessions && change->review_all)
         guard_sweep_begin(plugin, change->set != NULL);
-    for (size_t i = 0; plugin->sessions && i < change->user_count; i++)
-        guard_sessions_of_user(plugin->sessions, change->users[i], review_user, plugin);
+    if (plugin->sessions)
+        review_users(plugin, change);
     retire(plugin, change);
 }
 

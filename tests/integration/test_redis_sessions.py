@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from support import passwords
 from support.broker import wait_until
 from support.client import V311, V5
 from test_rules import users
@@ -162,3 +163,38 @@ def test_a_power_cut_loses_no_rights(make_home, redis, kinds):
     again = connect(broker, kinds["token"](), V311)
     wait_until(lambda: again.connect() == 0, 5, "the client to be let in")
     assert [again.receive().payload for _ in range(2)] == [b"before the cut", b"after it"]
+
+
+# --- roles of a record, while its sessions live
+
+def fleet_of_records(redis, make_broker, count):
+    """A broker of count users, device-<n>, all of role writer."""
+    redis.load("[role writer]\nw = allow publish data/#\n" +
+               "".join(f"[client device-{n}]\npassword = {passwords.mosquitto_7('pw', 1)}\nroles = writer\n" for n in range(count)))
+    broker = make_broker(None, options={"policy_file": None, "redis_url": redis.url})
+    ready(broker, "redis")
+    return broker
+
+
+def test_many_records_at_once(make_broker, redis, eventually):
+    """An edit of more records than are looked up one by one: every session of them gets its new roles."""
+    count = 1200
+    broker = fleet_of_records(redis, make_broker, count)
+    clients = [broker.client(f"id-{n}", f"device-{n}", "pw", version=V5).open() for n in (0, count - 1)]
+    assert [c.publish("data/x") for c in clients] == [0, 0]
+    redis.multi(*(("HSET", f"guard:client:device-{n}", "roles", "none") for n in range(count)), ("INCR", "guard:version"))
+    for client in clients:
+        eventually(lambda c=client: c.publish("data/x") == 0x87, 5, "the roles to be gone")
+        assert client.connected
+
+
+def test_a_record_of_many_sessions(make_broker, redis, eventually):
+    """A whole fleet under one user name: one edit of its record counts for all of them."""
+    broker = fleet_of_records(redis, make_broker, 1)
+    clients = [broker.client(f"id-{n}", "device-0", "pw", version=V5).open() for n in range(100)]
+    assert all(c.publish("data/x") == 0 for c in clients)
+    redis("HSET", "guard:client:device-0", "roles", "none")
+    eventually(lambda: clients[0].publish("data/x") == 0x87, 5, "the roles to be gone")
+    assert all(c.publish("data/x") == 0x87 for c in clients)
+    redis("HSET", "guard:client:device-0", "disabled", "yes")
+    assert all(c.wait_gone(5) for c in clients)
