@@ -204,9 +204,10 @@ bool acl_filter_normalise(struct acl_filter *filter);
 bool acl_cover(struct acl_walk *walk, const struct acl_filter *filter, enum acl_verdict effect, int64_t above,
                struct acl_best *best);
 
-/* The best rule of an effect that ends at a node; false if there is none above `above`. Leaves it in walk->best. */
-bool acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, uint32_t node, enum acl_end end,
-                 bool deny_only, enum acl_verdict effect, int64_t above);
+/* The rank of the best rule of an effect that ends at a node, which is left in walk->best; ACL_RANK_NONE: there is
+ * none. */
+int64_t acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, uint32_t node, enum acl_end end,
+                    bool deny_only, enum acl_verdict effect);
 
 /* ---- overlap.c ---- */
 

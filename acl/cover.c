@@ -21,8 +21,8 @@ struct cover {
     struct acl_best whole, part; /* the best rule that covers all of the filter, and the best that covers a part */
 };
 
-bool acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, uint32_t index, enum acl_end end,
-                 bool deny_only, enum acl_verdict effect, int64_t above)
+int64_t acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, uint32_t index, enum acl_end end,
+                    bool deny_only, enum acl_verdict effect)
 {
     const struct acl_node *node = &segment->nodes[index];
     int32_t code = node->code[end][ACL_SUBSCRIBE];
@@ -31,13 +31,13 @@ bool acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, uint3
         walk->best = (struct acl_best){walk->base + code, walk->role, index, 0, (uint8_t)end};
     if (deny_only || node->flags & ACL_HAS_CONDITION)
         acl_walk_rules(walk, segment, index, end, deny_only, effect);
-    return walk->best.rank > above;
+    return walk->best.rank;
 }
 
 static bool ends_well(struct cover *c, uint32_t node, enum acl_end end, unsigned depth, bool deny_only)
 {
     bool whole = end == ACL_END_OPEN ? depth <= c->filter->count : !c->filter->open || depth == 0;
-    if (!acl_best_at(c->walk, c->segment, node, end, deny_only, c->effect, c->above))
+    if (acl_best_at(c->walk, c->segment, node, end, deny_only, c->effect) <= c->above)
         return false;
     struct acl_best *best = whole ? &c->whole : &c->part;
     if (c->walk->best.rank > best->rank)

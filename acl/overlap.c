@@ -166,7 +166,7 @@ static void enter_children(struct overlap *o, uint32_t index, unsigned depth, bo
 static void hand_out(struct overlap *o, uint32_t index, enum acl_end end, unsigned depth, bool deny_only)
 {
     struct acl_filter *found = o->found;
-    if (!acl_best_at(o->walk, o->segment, index, end, deny_only, o->effect, ACL_RANK_NONE))
+    if (acl_best_at(o->walk, o->segment, index, end, deny_only, o->effect) == ACL_RANK_NONE)
         return;
     found->count = depth;
     found->open = (end == ACL_END_OPEN || depth == 0) && o->filter->open;

@@ -64,23 +64,28 @@ static int check_descriptor(const char *path, const struct stat *st, enum guard_
     return GUARD_OK;
 }
 
-static int read_all(int fd, const char *path, size_t expected, size_t limit, char **content, size_t *length,
-                    struct guard_error *err)
+struct source {
+    int fd;
+    const char *path;
+    size_t expected, limit;
+};
+
+static int read_all(const struct source *source, char **content, size_t *length, struct guard_error *err)
 {
-    size_t capacity = expected + 4096, used = 0; /* a file that does not grow needs no second buffer */
+    size_t capacity = source->expected + 4096, used = 0; /* a file that does not grow needs no second buffer */
     char *data = malloc(capacity);
     while (data) {
-        ssize_t got = read(fd, data + used, capacity - used - 1);
+        ssize_t got = read(source->fd, data + used, capacity - used - 1);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
             guard_free_secret(&data, used);
-            return fail_errno(err, path, "read");
+            return fail_errno(err, source->path, "read");
         }
         used += (size_t)got;
-        if (used > limit) { /* it grew while we read */
+        if (used > source->limit) { /* it grew while we read */
             guard_free_secret(&data, used);
-            return guard_fail_at(err, GUARD_ERR_LIMIT, path, 0, 0, "is larger than %zu bytes", limit);
+            return guard_fail_at(err, GUARD_ERR_LIMIT, source->path, 0, 0, "is larger than %zu bytes", source->limit);
         }
         if (got == 0) {
             data[used] = '\0';
@@ -97,7 +102,7 @@ static int read_all(int fd, const char *path, size_t expected, size_t limit, cha
             capacity *= 2;
         }
     }
-    return guard_fail_at(err, GUARD_ERR_NOMEM, path, 0, 0, "out of memory");
+    return guard_fail_at(err, GUARD_ERR_NOMEM, source->path, 0, 0, "out of memory");
 }
 
 int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, char **content, size_t *length,
@@ -109,7 +114,7 @@ int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, c
         return fd;
     int rc = fstat(fd, &st) != 0 ? fail_errno(err, path, "examine") : check_descriptor(path, &st, kind, limit, err);
     if (rc == GUARD_OK)
-        rc = read_all(fd, path, (size_t)st.st_size, limit, content, length, err);
+        rc = read_all(&(struct source){fd, path, (size_t)st.st_size, limit}, content, length, err);
     close(fd);
     return rc;
 }

@@ -1,4 +1,9 @@
-"""The brokers that are compared: without authorization, with acl_file, with the dynamic-security plugin, with Mosquitto Guard."""
+"""
+The brokers that are compared: without authorization, with acl_file, with the dynamic-security plugin, with Mosquitto Guard.
+In each of them every client comes with a user name and a password, because the broker itself does more for named clients.
+"""
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +18,14 @@ DYNSEC = next(iter(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")), No
 
 # What every client may do, in %u notation: 20 templates of a device fleet.
 TEMPLATES = [f"devices/%u/topic{i}/#" for i in range(17)] + ["devices/%u/data", "devices/%u/commands", "fleet/all"]
+
+
+SALT = b"twelve bytes"
+HASH = hashlib.pbkdf2_hmac("sha512", b"secret", SALT, 101)
+
+
+def encoded(octets):
+    return base64.b64encode(octets).decode()
 
 
 def private_rules(count):
@@ -37,8 +50,8 @@ class Setup:
     def lines_acl_file(self):
         acl = [f"pattern readwrite {t}" for t in TEMPLATES]
         if self.rules:
-            for user in range(self.users):
-                acl += [f"user u{user}"] + [f"topic readwrite {t}" for t in private_rules(self.rules)]
+            for name in self.names():
+                acl += [f"user {name}"] + [f"topic readwrite {t}" for t in private_rules(self.rules)]
         (self.folder / "acl").write_text("\n".join(acl) + "\n")
         return ["allow_anonymous true", f"acl_file {self.folder}/acl"]
 
@@ -47,28 +60,33 @@ class Setup:
         topics = private_rules(self.rules) + [t.replace("%u", "+") for t in TEMPLATES]
         acls = [{"acltype": kind, "topic": t, "priority": 0, "allow": True} for t in topics
                 for kind in ("publishClientSend", "publishClientReceive", "subscribePattern")]
-        users = [{"username": f"u{i}", "roles": [{"rolename": "device"}]} for i in range(self.users)]
+        users = [{"username": name, "password": encoded(HASH), "salt": encoded(SALT), "iterations": 101,
+                  "roles": [{"rolename": "device"}]} for name in self.names()]
         config = {"defaultACLAccess": dict.fromkeys(("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"), False),
-                  "clients": [{**u, "password": "", "salt": "", "iterations": 1} for u in users],
-                  "groups": [{"groupname": "open", "roles": [{"rolename": "device"}]}], "anonymousGroup": "open",
-                  "roles": [{"rolename": "device", "acls": acls}]}
+                  "clients": users, "groups": [], "roles": [{"rolename": "device", "acls": acls}]}
         (self.folder / "dynsec.json").write_text(json.dumps(config))
-        return ["allow_anonymous true", f"plugin {DYNSEC}", f"plugin_opt_config_file {self.folder}/dynsec.json"]
+        return ["allow_anonymous false", f"plugin {DYNSEC}", f"plugin_opt_config_file {self.folder}/dynsec.json"]
 
     def lines_guard(self):
-        policy = ["[default]", "roles = device", "[assign]", "all = device when anonymous", "[role device]"]
-        policy += [f"t{i} = allow all {t.replace('%u', '${client_id}')}" for i, t in enumerate(TEMPLATES)]
+        policy = ["[default]", "roles = device", "[role device]"]
+        policy += [f"t{i} = allow all {t.replace('%u', '${username}')}" for i, t in enumerate(TEMPLATES)]
         policy += [f"p{i} = allow all {t}" for i, t in enumerate(private_rules(self.rules))]
+        for name in self.names():
+            policy += [f"[client {name}]", f"password = $7$101${encoded(SALT)}${encoded(HASH)}"]
         (self.folder / "policy.conf").write_text("\n".join(policy) + "\n")
         (self.folder / "policy.conf").chmod(0o640)
-        lines = ["allow_anonymous true", f"plugin {self.build}/mosquitto_guard.so", f"plugin_opt_policy_file {self.folder}/policy.conf"]
+        lines = ["allow_anonymous false", f"plugin {self.build}/mosquitto_guard.so", f"plugin_opt_policy_file {self.folder}/policy.conf"]
         if self.audit:
             lines += [f"plugin_opt_audit_dir {self.folder}/audit", f"plugin_opt_audit_publish {self.audit}", "plugin_opt_broker_id bench"]
         return lines
 
-    # clients are named the same in all set-ups; who has no user names lets them come by their client id
-    def identity(self):
-        return ["--clientid", "u%d", "--sub-clientid", "s%d"] + (["--username", "u%d"] if self.name.startswith("acl_file") else [])
+    def names(self):
+        return [f"u{i}" for i in range(self.users)] + [f"s{i}" for i in range(100)]
+
+    @staticmethod
+    def identity():
+        return ["--clientid", "u%d", "--username", "u%d", "--password", "secret",
+                "--sub-clientid", "s%d", "--sub-username", "s%d", "--sub-password", "secret"]
 
     def start(self, before=()):
         with socket.create_server(("127.0.0.1", 0)) as s:

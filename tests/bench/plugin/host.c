@@ -139,8 +139,8 @@ static int check(struct mosquitto *client, const char *topic, int access)
 size_t measured(struct mosquitto *clients, size_t count, size_t iterations, int access, const char *topic);
 
 /* Only what happens below this function is counted. */
-__attribute__((noinline, noclone, used, visibility("default"))) size_t measured(struct mosquitto *clients, size_t count,
-                                                                 size_t iterations, int access, const char *topic)
+__attribute__((noinline, noclone, used, visibility("default"))) size_t
+measured(struct mosquitto *clients, size_t count, size_t iterations, int access, const char *topic)
 {
     size_t allowed = 0;
     for (size_t i = 0, c = 0; i < iterations; i++) {

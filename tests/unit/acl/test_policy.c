@@ -20,8 +20,8 @@ static void one_fault(unsigned number, char *line)
         rule = more;
     *rule++ = '\0';
     struct guard_error err = {0};
-    int rc = acl_rule_parse_check(rule, &err);
     unsigned column = (unsigned)atoi(line);
+    int rc = acl_rule_parse_check(rule, &err);
     if ((rc == GUARD_OK) != (column == 0) || err.column != column || !strstr(err.text, words))
         fail_msg("rules.faults:%u: %s: column %u, \"%s\"", number, rule, err.column, err.text);
 }
@@ -31,15 +31,14 @@ static void faults_of_rules_are_told_with_their_column(void **state)
     (void)state;
     FILE *file = fopen(GUARD_TEST_DATA "/acl/rules.faults", "r");
     char *line = NULL;
-    size_t size = 0;
-    unsigned cases = 0;
+    size_t size = 0, cases = 0;
     assert_non_null(file);
     for (unsigned number = 1; getline(&line, &size, file) >= 0; number++) {
         line[strcspn(line, "\n")] = '\0';
-        if (*line == '#')
-            continue;
-        one_fault(number, line);
-        cases++;
+        if (*line != '#') {
+            one_fault(number, line);
+            cases++;
+        }
     }
     free(line);
     fclose(file);
@@ -460,9 +459,7 @@ static void too_much_is_refused(void **state)
     struct acl_policy *policy = support_policy("[role r]\nx = allow all #\n");
     struct acl_subject *subject = support_subject(policy, "roles=r");
     struct acl_decision decision;
-    char *topic = malloc(70000);
-    assert_non_null(topic);
-    memset(topic, 'x', 70000);
+    char *topic = memset(test_malloc(70000), 'x', 70000);
     topic[65535] = '\0';
     assert_int_equal(ask(policy, subject, ACL_PUBLISH, topic, &decision), ACL_ALLOW);
     topic[65535] = 'x';
@@ -476,7 +473,7 @@ static void too_much_is_refused(void **state)
     assert_int_equal(ask(policy, subject, ACL_PUBLISH, topic, &decision), ACL_ALLOW); /* 65,536 levels */
     assert_int_equal(ask(policy, subject, ACL_SUBSCRIBE, topic, &decision), ACL_DENY);
     assert_int_equal(decision.reason, GUARD_REASON_TOPIC_TOO_LONG);
-    free(topic);
+    test_free(topic);
     acl_subject_free(&subject);
     acl_policy_release(policy);
 }
