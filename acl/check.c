@@ -97,9 +97,10 @@ static bool wants_memo(struct acl_context *context, const struct acl_walk *walk)
 {
     struct acl_patterns *patterns = &context->patterns[walk->action];
     uint64_t *seen = &context->seen[walk->subject->fingerprint % 8];
-    bool known = *seen == walk->subject->fingerprint, now_and_then = ++patterns->walked % 16 == 0;
+    bool known = *seen == walk->subject->fingerprint;
     *seen = walk->subject->fingerprint;
     unsigned vain = patterns->unrecalled++;
+    bool now_and_then = ++patterns->walked % (vain < 1024 ? 16 : 256) == 0; /* the rarer the longer it is of no use */
     return walk->action == ACL_RECEIVE || (known && (now_and_then || (vain < 64 && !is_contested(patterns, walk))));
 }
 

@@ -93,6 +93,40 @@ static void *take(void *array_pointer, size_t size)
     return cut ? cut : array;
 }
 
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
+
+/*
+ * Room for what look-ups touch at random. When it is large it is put on large pages where the system has them: with
+ * small ones nearly every look-up misses the TLB, too.
+ */
+static void *allocate(size_t size)
+{
+    bool large = size >= 4 * HUGE_PAGE;
+    size_t unit = large ? HUGE_PAGE : 64;
+    void *memory = aligned_alloc(unit, (size + unit - 1) / unit * unit);
+    if (memory && large)
+        madvise(memory, size, MADV_HUGEPAGE); /* only advice: nothing is lost if it is not taken */
+    return memory;
+}
+
+static struct acl_node *allocate_nodes(size_t count)
+{
+    size_t size = count * sizeof(struct acl_node);
+    struct acl_node *nodes = allocate(size);
+    return nodes ? memset(nodes, 0, size) : NULL;
+}
+
+/* A large pool moves to large pages; out of memory it stays where it is. */
+static char *settle_pool(char *pool, size_t size)
+{
+    char *settled = size >= 4 * HUGE_PAGE ? allocate(size) : NULL;
+    if (!settled)
+        return pool;
+    memcpy(settled, pool, size);
+    free(pool);
+    return settled;
+}
+
 static void take_arrays(struct acl_builder *b, struct acl_segment *s)
 {
     s->rules = take(&b->rules, b->rule_count * sizeof *b->rules);
@@ -102,24 +136,8 @@ static void take_arrays(struct acl_builder *b, struct acl_segment *s)
     s->nets = take(&b->nets, b->net_count * sizeof *b->nets);
     s->net_count = b->net_count;
     s->roles = take(&b->roles, b->role_count * sizeof *b->roles);
-    s->pool = take(&b->strings.pool, b->strings.pool_used);
+    s->pool = settle_pool(take(&b->strings.pool, b->strings.pool_used), b->strings.pool_used);
     s->pool_size = b->strings.pool_used;
-}
-
-#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-
-/* Zeroed room for nodes. A large table is put on large pages where the system has them: a look-up then misses no TLB.
- */
-static struct acl_node *allocate_nodes(size_t count)
-{
-    size_t size = count * sizeof(struct acl_node);
-    bool large = size >= 4 * HUGE_PAGE;
-    struct acl_node *nodes = aligned_alloc(large ? HUGE_PAGE : 64, size);
-    if (!nodes)
-        return NULL;
-    if (large)
-        madvise(nodes, size, MADV_HUGEPAGE); /* only advice: nothing is lost if it is not taken */
-    return memset(nodes, 0, size);
 }
 
 struct acl_segment *acl_builder_finish(struct acl_builder *b)
