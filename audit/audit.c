@@ -2,6 +2,7 @@
 #include "audit/audit.h"
 
 #include "audit/sink.h"
+#include "audit/watch.h"
 #include "audit/writer.h"
 
 #include <errno.h>
@@ -60,6 +61,7 @@ static void destroy(struct audit *audit)
     audit_peer_destroy(audit->released);
     audit_state_destroy(&audit->state);
     audit_privacy_wipe(&audit->privacy);
+    detect_free(&audit->detect);
     EVP_MD_free(audit->sha256);
     if (audit->wake_fd >= 0)
         close(audit->wake_fd);
@@ -81,7 +83,8 @@ static int make_parts(struct audit *audit, struct guard_error *err)
         return guard_fail(err, GUARD_ERR_NOMEM, "no memory for an audit ring of %zu bytes", size);
     audit->low_limit = size / 4 * 3;
     audit->check_at = size / 2;
-    return audit_privacy_load(&audit->privacy, audit->set.is.privacy_key_file, err);
+    int rc = audit_privacy_load(&audit->privacy, audit->set.is.privacy_key_file, err);
+    return rc == GUARD_OK ? audit_watch_init(audit, err) : rc;
 }
 
 static int start_sinks(struct audit *audit, struct guard_error *err)

@@ -92,6 +92,8 @@ struct audit_config {
     enum audit_failed_user failed_user;
     enum audit_privacy privacy;
     const char *privacy_key_file; /* 16..4096 secret bytes; required for AUDIT_PRIVACY_HMAC */
+    bool detect;                  /* false; true: attacks that events show are written as alert-* */
+    const char *detect_allow;     /* addresses and networks it does not watch, comma-separated; NULL = none */
     unsigned close_timeout_ms;    /* 5000: how long audit_close waits for the writer */
     const struct audit_sink_config *sinks;
     size_t sink_count; /* at most AUDIT_MAX_SINKS */
@@ -325,6 +327,7 @@ struct audit_alert {
     int64_t start_ns;    /* 0 = left out */
     int64_t end_ns;
     unsigned severity; /* 1..6; 0 = the action's usual one */
+    bool shown;        /* address and names are as the trail shows them: audit_config.privacy was applied */
 };
 void audit_push_alert(struct audit *audit, const struct audit_alert *event);
 
@@ -368,6 +371,8 @@ struct audit_sink_metrics {
     uint64_t lag_events; /* written to the file, not yet taken by the sink */
 };
 
+#define AUDIT_RULES_MAX 16
+
 struct audit_metrics {
     uint64_t events[AUDIT_ACTION_COUNT][2]; /* [0] success or no outcome, [1] failure; offered, also those lost later */
     uint64_t lost[AUDIT_LOSS_COUNT];
@@ -381,6 +386,11 @@ struct audit_metrics {
     uint64_t disk_free;
     struct audit_sink_metrics sinks[AUDIT_MAX_SINKS + 1]; /* [0] is the file */
     size_t sink_count;
+    struct audit_rule_metrics {
+        const char *id;  /* as rule.id of its alerts has it */
+        uint64_t alerts; /* raised */
+    } rules[AUDIT_RULES_MAX];
+    size_t rule_count; /* 0 without audit_config.detect */
 };
 
 /* Any thread; the numbers are each right, not of one instant. */

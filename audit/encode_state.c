@@ -177,17 +177,19 @@ static struct audit_text or_text(struct audit_text text, const char *otherwise)
 }
 
 /* Replaces what names a person or device, where privacy asks for it. buffer lives as long as the result. */
-static struct audit_text shown(const struct audit_line *line, struct audit_text text, char buffer[64], bool address)
+static struct audit_text shown(const struct audit_line *line, const struct record_facts *record, unsigned slot,
+                               char buffer[64])
 {
     const struct audit *audit = line->encoder->audit;
-    if (!text.bytes || audit->set.is.privacy == AUDIT_PRIVACY_NONE)
+    struct audit_text text = audit_fact(record, slot);
+    if (!text.bytes || audit->set.is.privacy == AUDIT_PRIVACY_NONE || record->head.flags & AUDIT_FLAG_SHOWN)
         return text;
     if (audit->set.is.privacy == AUDIT_PRIVACY_HMAC) {
         audit_pseudonym(&audit->privacy, text.bytes, text.length, buffer);
         return audit_text(buffer);
     }
     char copy[64] = "";
-    if (!address || text.length >= sizeof copy)
+    if (slot != ALERT_ADDRESS || text.length >= sizeof copy)
         return text;
     memcpy(copy, text.bytes, text.length);
     return audit_truncate_address(copy, buffer) ? audit_text(buffer) : text;
@@ -206,7 +208,7 @@ static bool is_ip(struct audit_text text)
 static void put_alert_who(struct audit_line *line, const struct record_facts *record)
 {
     char buffer[64];
-    struct audit_text address = shown(line, audit_fact(record, ALERT_ADDRESS), buffer, true);
+    struct audit_text address = shown(line, record, ALERT_ADDRESS, buffer);
     struct audit_text country = audit_fact(record, ALERT_COUNTRY);
     bool has_country = country.bytes && country.length == 2 && country.bytes[0] >= 'A' && country.bytes[0] <= 'Z' &&
                        country.bytes[1] >= 'A' && country.bytes[1] <= 'Z';
@@ -221,7 +223,7 @@ static void put_alert_who(struct audit_line *line, const struct record_facts *re
         }
         audit_put_literal(line->out, "}");
     }
-    struct audit_text user = shown(line, audit_fact(record, ALERT_USER), buffer, false);
+    struct audit_text user = shown(line, record, ALERT_USER, buffer);
     if (user.bytes) {
         audit_put_literal(line->out, ",\"user\":{");
         audit_line_member(line, "\"name\":", AUDIT_FIELD_USER_NAME, user, AUDIT_NAME_MAX);
@@ -232,7 +234,7 @@ static void put_alert_who(struct audit_line *line, const struct record_facts *re
 static void put_alert_mqtt(struct audit_line *line, const struct record_facts *record)
 {
     char buffer[64];
-    struct audit_text client = shown(line, audit_fact(record, ALERT_CLIENT), buffer, false);
+    struct audit_text client = shown(line, record, ALERT_CLIENT, buffer);
     uint64_t connection = (uint64_t)record->number[ALERT_CONNECTION];
     if (!client.bytes && !connection)
         return;

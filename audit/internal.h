@@ -4,6 +4,7 @@
 
 #include "audit/audit.h"
 #include "audit/chain.h"
+#include "audit/detect.h"
 #include "audit/privacy.h"
 #include "audit/record.h"
 #include "audit/ring.h"
@@ -49,6 +50,10 @@ struct audit_peer {
     struct audit_span failed_name;
     struct audit_span client_id;
     struct audit_span connection_id;
+    struct detect_keys keys;
+
+    struct detect_rate rate; /* the writer's */
+
     char text[];
 };
 
@@ -138,6 +143,9 @@ struct audit {
     char chain[AUDIT_CHAIN_LENGTH + 1];
     void *broker_thread; /* audit_this_thread() of it */
     struct audit_privacy_key privacy;
+    struct detect *detect; /* NULL = not asked for; the writer's, but for its figures */
+    struct guard_siphash_key detect_key;
+    struct detect_networks allowed;
     EVP_MD *sha256;
     struct audit_writer *writer;
     struct audit_sink *sink[AUDIT_MAX_SINKS];
@@ -156,7 +164,8 @@ struct audit {
     atomic_bool accepting;
     atomic_bool rotate_now;
     atomic_bool stop;
-    _Atomic int stalled; /* enum audit_loss + 1 while the disk takes nothing; 0 = all is well */
+    const struct record *watched; /* the writer's own: what the detection looks at now */
+    _Atomic int stalled;          /* enum audit_loss + 1 while the disk takes nothing; 0 = all is well */
 
     /* the broker thread's */
     _Alignas(AUDIT_CACHE_LINE) bool attention; /* one of the five below asks for the slow path */

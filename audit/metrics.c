@@ -51,4 +51,7 @@ void audit_metrics_read(const struct audit *audit, struct audit_metrics *out)
     for (size_t i = 0; i < audit->sink_count; i++)
         audit_sink_read(audit->sink[i], &out->sinks[i + 1]);
     out->sink_count = audit->sink_count + 1;
+    for (unsigned i = 0; audit->detect && i < DETECT_RULE_COUNT; i++)
+        out->rules[out->rule_count++] = (struct audit_rule_metrics){detect_rule_id((enum detect_rule)i),
+                                                                    detect_count(audit->detect, (enum detect_rule)i)};
 }

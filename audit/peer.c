@@ -2,6 +2,7 @@
 #include "audit/internal.h"
 
 #include "audit/out.h"
+#include "audit/watch.h"
 #include "core/clock.h"
 
 #include <arpa/inet.h>
@@ -173,6 +174,7 @@ struct audit_peer *audit_peer_new(struct audit *audit, const struct audit_peer_i
     draft.peer.transport = (uint8_t)info->transport;
     draft.peer.version = (uint8_t)info->protocol_version;
     draft.peer.websocket = info->websocket;
+    audit_watch_peer(audit, &draft.peer, info);
     render_source(&draft, info->address);
     render_user(&draft, info->username);
     uint32_t start = here(&draft);

@@ -202,6 +202,7 @@ void audit_push_alert(struct audit *audit, const struct audit_alert *event)
                                    : AUDIT_ACTION_ALERT_RATE_SPIKE;
     const struct facts facts = {.action = action,
                                 .reason = event->reason,
+                                .flags = event->shown ? AUDIT_FLAG_SHOWN : 0U,
                                 .time_ns = event->time_ns,
                                 .number = {[ALERT_CONNECTION] = (int64_t)event->connection,
                                            [ALERT_KEY] = event->key,

@@ -25,7 +25,8 @@ enum {                     /* flags */
        AUDIT_FLAG_RETAIN = 2,
        AUDIT_FLAG_WILL = 4,
        AUDIT_FLAG_CACHED = 8,
-       AUDIT_FLAG_FAILED = 16 /* the event's outcome */
+       AUDIT_FLAG_FAILED = 16, /* the event's outcome */
+       AUDIT_FLAG_SHOWN = 32   /* an alert's names are as the trail shows them */
 };
 
 /* Every record begins with it. */

@@ -1,5 +1,7 @@
 #include "audit/writer.h"
 
+#include "audit/watch.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -214,10 +216,13 @@ static void discard(struct audit_writer *writer, const struct record *record)
 static void take_record(struct audit_writer *writer, const struct record *record)
 {
     bool spent = writer->stop_budget && (writer->discarded.count || writer->batch_length >= writer->stop_budget);
-    if (spent)
+    if (spent) {
         discard(writer, record);
-    else
-        audit_emit_record(writer, record);
+        return;
+    }
+    if (writer->audit->detect)
+        audit_watch_record(writer->audit, record);
+    audit_emit_record(writer, record);
 }
 
 /* The record with the next number. False: it is not there yet, or cannot be written now. */

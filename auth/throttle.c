@@ -130,6 +130,13 @@ static bool is_blocked(const struct throttle_entry *entry, int64_t now_ms, int64
     return true;
 }
 
+int64_t auth_throttle_blocked_ms(const struct auth_throttle *throttle, const char *address, int64_t now_ms)
+{
+    int64_t until = now_ms;
+    is_blocked(throttle_table_find(throttle->addresses, address_key(throttle, address)), now_ms, &until);
+    return until - now_ms;
+}
+
 static struct auth_throttle_bucket budget_bucket(const struct auth_throttle_settings *settings)
 {
     /* leaks budget_us a second: the whole burst in burst / budget seconds */

@@ -74,6 +74,9 @@ enum guard_reason auth_throttle_allow(struct auth_throttle *throttle, const stru
 enum guard_reason auth_throttle_failure(struct auth_throttle *throttle, const struct auth_throttle_client *client,
                                         uint32_t cost_us, int64_t now_ms);
 
+/* How long the address is blocked yet; 0 = it is not. */
+int64_t auth_throttle_blocked_ms(const struct auth_throttle *throttle, const char *address, int64_t now_ms);
+
 /* After a success: forgets the user's failures from there (not the address's) and knows the client from now on. */
 void auth_throttle_success(struct auth_throttle *throttle, const struct auth_throttle_client *client, int64_t now_ms);
 

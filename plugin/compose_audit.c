@@ -130,6 +130,8 @@ int guard_compose_audit(struct guard_plugin *plugin, struct guard_error *err)
         .ring_size = (size_t)o->audit_ring_size,
         .rotate_size = (uint64_t)o->audit_rotate_size,
         .rotate_seconds = (unsigned)o->audit_rotate_interval,
+        .detect = o->audit_detect != 0,
+        .detect_allow = o->audit_detect_allow[0] ? o->audit_detect_allow : NULL,
         .privacy = (enum audit_privacy)o->audit_privacy,
         .privacy_key_file = o->audit_privacy_key_file[0] ? o->audit_privacy_key_file : NULL,
     };

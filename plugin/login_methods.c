@@ -1,5 +1,6 @@
 #include "plugin/login_methods.h"
 
+#include "audit/audit.h"
 #include "auth/certificate.h"
 #include "auth/throttle.h"
 #include "auth/token.h"
@@ -47,12 +48,32 @@ static bool is_guess(enum guard_reason reason)
 }
 
 /* What this address has waiting in the queue of password checks is not worth a worker's time any more. */
-static void address_blocked(struct guard_plugin *plugin, const char *address)
+static void address_blocked(struct guard_plugin *plugin, const char *address, int64_t now_ms)
 {
+    int64_t block_ms = auth_throttle_blocked_ms(plugin->throttle, address, now_ms);
     guard_log(&plugin->log, GUARD_LOG_WARNING, "address %s is blocked for a while after failed log-ins",
               address ? address : "(unknown)");
     if (plugin->workers)
         auth_worker_drop_group(plugin->workers, auth_throttle_address_key(plugin->throttle, address));
+    if (plugin->audit)
+        audit_push_alert(plugin->audit, &(struct audit_alert){
+                                            .action = AUDIT_ACTION_ALERT_BRUTE_FORCE,
+                                            .reason = GUARD_REASON_THRESHOLD,
+                                            .rule_id = "bf-ip",
+                                            .rule_name = "address blocked after failed authentications",
+                                            .address = address,
+                                            .key = AUDIT_KEY_SOURCE_IP,
+                                            .response = AUDIT_ALERT_BLOCK,
+                                            .observed = (double)plugin->options.auth_throttle_failures,
+                                            .threshold = (double)plugin->options.auth_throttle_failures,
+                                            .baseline = -1,
+                                            .score = -1,
+                                            .known = -1,
+                                            .window_s = 60,
+                                            .block_s = (block_ms + 999) / 1000,
+                                            .distinct_users = -1,
+                                            .distinct_ips = -1,
+                                        });
 }
 
 void guard_login_outcome(struct guard_plugin *plugin, const struct guard_login *login, uint32_t cost_us)
@@ -65,7 +86,7 @@ void guard_login_outcome(struct guard_plugin *plugin, const struct guard_login *
         auth_throttle_success(plugin->throttle, &who, now_ms);
     else if (is_guess(login->reason) &&
              auth_throttle_failure(plugin->throttle, &who, cost_us, now_ms) == GUARD_REASON_IP_BLOCKED)
-        address_blocked(plugin, login->address);
+        address_blocked(plugin, login->address, now_ms);
 }
 
 static uint32_t microseconds_since(int64_t start_ns)

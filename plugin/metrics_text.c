@@ -187,6 +187,18 @@ static void put_ring(struct guard_buffer *out, const struct audit_metrics *audit
     single(out, "audit_disk_free_bytes", "gauge", "Free bytes on the audit volume.", (double)audit->disk_free);
 }
 
+/* Those of the detection, and the blocks, each of which is an alert too. */
+static void put_alerts(struct guard_buffer *out, const struct guard_metrics *metrics)
+{
+    family(out, "alerts_total", "counter", "Alerts raised, by detection rule and response.");
+    for (size_t i = 0; i < metrics->audit.rule_count; i++)
+        guard_buffer_printf(out, "mosquitto_alerts_total{rule=\"%s\",action=\"alert\"} %" PRIu64 "\n",
+                            metrics->audit.rules[i].id, metrics->audit.rules[i].alerts);
+    if (metrics->has_throttle)
+        guard_buffer_printf(out, "mosquitto_alerts_total{rule=\"bf-ip\",action=\"block\"} %" PRIu64 "\n",
+                            metrics->throttle.addresses_blocked);
+}
+
 /* One family with a line a sink. */
 static void put_sink_family(struct guard_buffer *out, const struct audit_metrics *audit, unsigned which)
 {
@@ -242,8 +254,10 @@ void guard_metrics_render(const struct guard_metrics *metrics, struct guard_buff
     put_policy(out, metrics);
     if (metrics->has_store)
         put_store(out, &metrics->store);
-    if (metrics->has_audit)
+    if (metrics->has_audit) {
         put_audit(out, &metrics->audit);
+        put_alerts(out, metrics);
+    }
     family(out, "auth_plugin_build_info", "gauge", "Build information.");
     guard_buffer_printf(out, "mosquitto_auth_plugin_build_info{version=\"" GUARD_VERSION "\",broker=\"%s\"} 1\n",
                         metrics->broker);

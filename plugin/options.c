@@ -141,11 +141,15 @@ static const struct option_row table[] = {
     TEXT(audit_redis_stream, "", "key", ON_RESTART, "name of that stream; audit:<broker_id> by default"),
     NUMBER(audit_redis_length, "1000000", 1000, 1000000000, ON_RESTART, "entries that are kept there, about"),
     SWITCH(audit_mqtt, "no", ON_RESTART, "also publish alerts and state changes below $AUDIT/<broker_id>/"),
+    CHOICE(audit_detect, "on", "off|on", ON_RESTART, "write alerts for attacks that the events show"),
+    TEXT(audit_detect_allow, "", "addresses", ON_RESTART,
+         "addresses and networks that no alert is raised about, comma-separated: gateways, monitoring"),
     SIZE(audit_ring_size, "8M", 64 * KIB, GIB, ON_RESTART, "memory between the broker and the audit writer"),
     SIZE(audit_rotate_size, "128M", 64 * KIB, 1024 * GIB, ON_RESTART, "size at which a new audit file is begun"),
     NUMBER(audit_rotate_interval, "3600", 1, 31536000, ON_RESTART, "seconds after which a new audit file is begun"),
 
-    PATH(metrics_file, ON_RESTART, "file with figures for Prometheus, for node_exporter's textfile collector: …/name.prom"),
+    PATH(metrics_file, ON_RESTART,
+         "file with figures for Prometheus, for node_exporter's textfile collector: …/name.prom"),
     NUMBER(metrics_interval, "15", 1, 3600, ON_RESTART, "seconds between two of its versions"),
 
     TEXT(redis_url, "", "url", ON_RESTART,

@@ -73,6 +73,8 @@ struct guard_options {
     char *audit_redis_stream;
     int64_t audit_redis_length;
     bool audit_mqtt;
+    int64_t audit_detect; /* 0 = off */
+    char *audit_detect_allow;
     int64_t audit_ring_size;
     int64_t audit_rotate_size;
     int64_t audit_rotate_interval;

@@ -1,0 +1,168 @@
+#include "audit/watch.h"
+
+#include "audit/out.h"
+
+#define PLAIN_SIZE (AUDIT_NAME_MAX + 8)
+
+/* A name as the trail shows it, without JSON's quotes and backslashes. NULL when there is none. */
+static const char *plain(const struct audit_peer *peer, struct audit_span span, char buffer[PLAIN_SIZE])
+{
+    if (span.length < 2)
+        return NULL;
+    const char *from = peer->text + span.start + 1, *end = from + span.length - 2;
+    char *to = buffer;
+    while (from < end && to < buffer + PLAIN_SIZE - 1) {
+        from += *from == '\\' && from + 1 < end;
+        *to++ = *from++;
+    }
+    *to = '\0';
+    return buffer;
+}
+
+/* What an alert tells about who: only what its key is made of, and for one client all that is known of it. */
+static void name_who(struct audit_alert *event, const struct audit_peer *peer, bool failed, char buffer[3][PLAIN_SIZE])
+{
+    bool one_client = event->key == AUDIT_KEY_CLIENT_ID || event->action == AUDIT_ACTION_ALERT_NEW_IP;
+    if (one_client || event->key == AUDIT_KEY_SOURCE_IP)
+        event->address = plain(peer, peer->address, buffer[0]);
+    if (one_client || event->key == AUDIT_KEY_USER)
+        event->username = plain(peer, failed ? peer->failed_name : peer->name, buffer[1]);
+    if (one_client) {
+        event->client_id = plain(peer, peer->client_id, buffer[2]);
+        event->connection = peer->connection;
+    }
+}
+
+static enum audit_alert_key key_of(enum detect_rule rule)
+{
+    switch (rule) {
+    case DETECT_BF_IP:
+    case DETECT_SPRAY:
+    case DETECT_FLAP_IP:
+        return AUDIT_KEY_SOURCE_IP;
+    case DETECT_BF_USER:
+    case DETECT_SHARED:
+    case DETECT_NEW_IP:
+        return AUDIT_KEY_USER;
+    default:
+        return AUDIT_KEY_CLIENT_ID;
+    }
+}
+
+static enum guard_reason reason_of(enum detect_rule rule)
+{
+    return rule == DETECT_RATE     ? GUARD_REASON_BASELINE_EXCEEDED
+           : rule == DETECT_NEW_IP ? GUARD_REASON_NEVER_SEEN
+                                   : GUARD_REASON_THRESHOLD;
+}
+
+static const char *sentence_of(enum detect_rule rule)
+{
+    static const char *const sentences[DETECT_RULE_COUNT] = {
+        [DETECT_BF_IP] = "failed authentications from one address",
+        [DETECT_BF_USER] = "failed authentications of one user",
+        [DETECT_BF_CLIENT] = "failed authentications of one client id",
+        [DETECT_SPRAY] = "one address tries many users",
+        [DETECT_FLAP_CLIENT] = "one client id connects and disconnects all the time",
+        [DETECT_FLAP_IP] = "connections from one address end all the time",
+        [DETECT_SCAN] = "one client tries many topics it may not use",
+        [DETECT_SHARED] = "one credential active from many addresses",
+        [DETECT_NEW_IP] = "identity seen from a new address",
+        [DETECT_RATE] = "publish rate far above own baseline",
+    };
+    return sentences[rule];
+}
+
+static void raise_alert(void *context, const struct detect_alert *alert)
+{
+    struct audit *audit = context;
+    const struct record *cause = audit->watched;
+    char buffer[3][PLAIN_SIZE];
+    struct audit_alert event = {
+        .time_ns = alert->time_ns,
+        .action = detect_rule_action(alert->rule),
+        .reason = reason_of(alert->rule),
+        .rule_id = detect_rule_id(alert->rule),
+        .rule_name = sentence_of(alert->rule),
+        .key = key_of(alert->rule),
+        .response = AUDIT_ALERT_ONLY,
+        .observed = alert->observed,
+        .baseline = alert->baseline,
+        .score = alert->score,
+        .threshold = alert->threshold,
+        .known = -1,
+        .window_s = alert->window_s,
+        .block_s = -1,
+        .distinct_users = alert->distinct_users,
+        .distinct_ips = alert->distinct_ips,
+        .suppressed = alert->suppressed,
+        .start_ns = alert->start_ns,
+        .end_ns = alert->start_ns ? alert->time_ns : 0,
+        .shown = true,
+    };
+    name_who(&event, cause->peer, cause->flags & AUDIT_FLAG_FAILED && cause->kind == AUDIT_ACTION_MQTT_CONNECT, buffer);
+    audit_push_alert(audit, &event);
+}
+
+int audit_watch_init(struct audit *audit, struct guard_error *err)
+{
+    const char *allow = audit->set.is.detect_allow, *wrong = "";
+    if (!audit->set.is.detect)
+        return GUARD_OK;
+    if (allow && !detect_networks_parse(allow, &audit->allowed, &wrong))
+        return guard_fail(err, GUARD_ERR_INVALID,
+                          "audit_detect_allow: '%.60s' is no address or network, or there are more than %d", wrong,
+                          DETECT_NETWORKS_MAX);
+    audit->detect_key = guard_siphash_random_key();
+    audit->detect = detect_new(&audit->detect_key, raise_alert, audit);
+    return audit->detect ? GUARD_OK : guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+}
+
+void audit_watch_peer(const struct audit *audit, struct audit_peer *peer, const struct audit_peer_info *info)
+{
+    if (audit->detect)
+        peer->keys =
+            detect_keys_of(&audit->detect_key, &audit->allowed, info->address, info->username, info->client_id);
+}
+
+/* Refusals that say something about the client, not about the broker or the session's end. */
+static bool is_forbidden(enum guard_reason reason)
+{
+    return reason == GUARD_REASON_ACL_NO_MATCH || reason == GUARD_REASON_ACL_DENY_RULE ||
+           reason == GUARD_REASON_WILDCARD_DENIED || reason == GUARD_REASON_SYS_TOPIC_DENIED;
+}
+
+static void watch_access(struct audit *audit, const struct record *record)
+{
+    const struct record_access *access = (const struct record_access *)(const void *)record;
+    if (is_forbidden((enum guard_reason)record->reason))
+        detect_denied(audit->detect, &record->peer->keys, (const char *)(access + 1), access->topic, record->time_ns);
+    else if (record->kind == AUDIT_ACTION_MQTT_PUBLISH && record->reason == GUARD_REASON_NONE)
+        detect_publish(audit->detect, &record->peer->rate, record->time_ns);
+}
+
+void audit_watch_record(struct audit *audit, const struct record *record)
+{
+    enum guard_reason reason = (enum guard_reason)record->reason;
+    if (!record->peer)
+        return;
+    audit->watched = record;
+    switch (record->kind) {
+    case AUDIT_ACTION_MQTT_PUBLISH:
+    case AUDIT_ACTION_MQTT_SUBSCRIBE:
+        watch_access(audit, record);
+        break;
+    case AUDIT_ACTION_MQTT_CONNECT:
+        if (reason == GUARD_REASON_NONE)
+            detect_login(audit->detect, &record->peer->keys, record->time_ns);
+        else
+            detect_login_failed(audit->detect, &record->peer->keys, reason, record->time_ns);
+        break;
+    case AUDIT_ACTION_MQTT_DISCONNECT:
+        if (reason != GUARD_REASON_BROKER_SHUTDOWN)
+            detect_disconnect(audit->detect, &record->peer->keys, record->time_ns);
+        break;
+    default:
+        break;
+    }
+}
