@@ -155,6 +155,9 @@ static void answer_one(struct guard_plugin *plugin, const struct auth_worker_ans
     if (login.client_id && login.username) {
         judge_answer(plugin, &login, answer);
         guard_admit_waiting(plugin, &login, session);
+    } else { /* out of memory */
+        mosquitto_complete_basic_auth(session->client_id, MOSQ_ERR_AUTH);
+        guard_sessions_remove(plugin->sessions, session->client);
     }
     guard_identity_free(&login.identity);
     free((void *)(uintptr_t)login.client_id);
