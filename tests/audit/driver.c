@@ -182,7 +182,8 @@ static void parse(int argc, char **argv, struct options *o)
         {"publish", 1, NULL, 'p'}, {"deliver", 1, NULL, 'D'}, {"format", 1, NULL, 'F'},  {"failed-user", 1, NULL, 'u'},
         {"privacy", 1, NULL, 'P'}, {"hostile", 0, NULL, 'h'}, {"secrets", 0, NULL, 's'}, {"kinds", 0, NULL, 'K'},
         {"sink", 1, NULL, 'x'},    {"fsync", 1, NULL, 'y'},   {"stay", 0, NULL, 'w'},    {"privacy-key", 1, NULL, 'q'},
-        {"reload", 1, NULL, 'l'},  {"reserve", 1, NULL, 'v'}, {"summary", 1, NULL, 'm'}, {NULL, 0, NULL, 0}};
+        {"reload", 1, NULL, 'l'},  {"reserve", 1, NULL, 'v'}, {"summary", 1, NULL, 'm'}, {"detect", 0, NULL, 'a'},
+        {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -235,6 +236,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 'q':
             o->audit.privacy_key_file = optarg;
+            break;
+        case 'a':
+            o->audit.detect = true;
             break;
         case 'h':
             o->hostile = true;

@@ -4,7 +4,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$2" audit keygen "$folder/key" >/dev/null
-for mode in "--full drop --ring 65536" "--full block --ring 262144" "--full deny --publish summary --summary 1"; do
+for mode in "--full drop --ring 65536 --detect" "--full block --ring 262144" "--full deny --publish summary --summary 1 --detect"; do
   # shellcheck disable=SC2086
   "$1" --dir "$folder/audit" --key "$folder/key" --events 60000 --kinds --hostile --threads 3 --rotate 1048576 --reload 20 $mode
 done
