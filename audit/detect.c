@@ -34,12 +34,10 @@ static const struct rule {
 };
 
 struct detect {
-    struct guard_siphash_key key;
+    struct detect_learned learned;
     detect_raise *raise;
     void *context;
     struct detect_table table[DETECT_RULE_COUNT]; /* of the rules that have one */
-    struct detect_bloom pairs;                    /* (user, address) */
-    int64_t began_ns;                             /* 0 = no log-in yet */
     _Atomic uint64_t count[DETECT_RULE_COUNT];
 };
 
@@ -70,10 +68,10 @@ struct detect *detect_new(const struct guard_siphash_key *key, detect_raise *rai
     struct detect *detect = calloc(1, sizeof *detect);
     if (!detect)
         return NULL;
-    detect->key = *key;
+    detect->learned.key = *key;
     detect->raise = raise;
     detect->context = context;
-    bool good = detect_bloom_init(&detect->pairs);
+    bool good = detect_bloom_init(&detect->learned.pairs);
     for (unsigned rule = 0; rule < DETECT_RULE_COUNT; rule++)
         if (has_table((enum detect_rule)rule))
             good = detect_table_init(&detect->table[rule], ENTRIES, leak_of((enum detect_rule)rule)) && good;
@@ -90,8 +88,18 @@ void detect_free(struct detect **pointer)
         return;
     for (unsigned rule = 0; rule < DETECT_RULE_COUNT; rule++)
         detect_table_free(&detect->table[rule]);
-    detect_bloom_free(&detect->pairs);
+    detect_bloom_free(&detect->learned.pairs);
     free(detect);
+}
+
+const struct detect_learned *detect_learned_of(const struct detect *detect)
+{
+    return &detect->learned;
+}
+
+struct detect_learned *detect_learned_to_fill(struct detect *detect)
+{
+    return &detect->learned;
 }
 
 uint64_t detect_count(const struct detect *detect, enum detect_rule rule)
@@ -237,7 +245,7 @@ void detect_denied(struct detect *detect, const struct detect_keys *who, const c
     struct detect_entry *entry;
     if (!who->client)
         return;
-    uint64_t value = guard_siphash(&detect->key, topic, length);
+    uint64_t value = guard_siphash(&detect->learned.key, topic, length);
     unsigned topics = count_in_window(detect, DETECT_SCAN, &entry, who->client, value, now_ns);
     if (topics < rules[DETECT_SCAN].limit)
         return;
@@ -262,10 +270,11 @@ static void judge_new_address(struct detect *detect, const struct detect_keys *w
 {
     const uint64_t pair[2] = {who->user, who->address};
     uint32_t alerted_s = 0, suppressed = 0; /* the second time it is known: no quiet time is needed */
-    if (!detect->began_ns)
-        detect->began_ns = now_ns;
-    bool seen = detect_bloom_add(&detect->pairs, guard_siphash(&detect->key, pair, sizeof pair), now_ns);
-    if (seen || now_ns - detect->began_ns < NEW_IP_LEARN_NS)
+    if (!detect->learned.began_ns)
+        detect->learned.began_ns = now_ns;
+    bool seen =
+        detect_bloom_add(&detect->learned.pairs, guard_siphash(&detect->learned.key, pair, sizeof pair), now_ns);
+    if (seen || now_ns - detect->learned.began_ns < NEW_IP_LEARN_NS)
         return;
     struct detect_alert alert = alert_of(DETECT_NEW_IP, NULL, now_ns);
     alert.observed = 1;

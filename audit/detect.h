@@ -120,6 +120,15 @@ static inline void detect_publish(struct detect *detect, struct detect_rate *rat
         detect_rate_over(detect, rate, now_ns);
 }
 
+/*
+ * What was learned, to be kept over a restart: detect_state_size octets. Reading it also takes over the key that it was
+ * learned with (detect_key); false: it is none, nothing was changed.
+ */
+size_t detect_state_size(void);
+void detect_state_write(const struct detect *detect, char *out);
+bool detect_state_read(struct detect *detect, const char *in, size_t length);
+struct guard_siphash_key detect_key(const struct detect *detect);
+
 /* Alerts raised so far. */
 uint64_t detect_count(const struct detect *detect, enum detect_rule rule);
 

@@ -36,6 +36,8 @@ unsigned detect_marks(const struct detect_entry *entry);
 
 /* ---- Bloom filter of two generations ---- */
 
+#define DETECT_BLOOM_OCTETS ((size_t)1 << 21) /* of a generation */
+
 struct detect_bloom {
     uint64_t *bits[2]; /* [0] is written; both are asked */
     int64_t turned_ns; /* 0 = never */
@@ -47,6 +49,15 @@ void detect_bloom_free(struct detect_bloom *bloom);
 bool detect_bloom_add(struct detect_bloom *bloom, uint64_t value, int64_t now_ns);
 
 /* ---- detect.c ---- */
+
+/* What a restart must not lose. */
+struct detect_learned {
+    struct guard_siphash_key key;
+    int64_t began_ns;          /* 0 = no log-in yet */
+    struct detect_bloom pairs; /* (user, address) */
+};
+const struct detect_learned *detect_learned_of(const struct detect *detect);
+struct detect_learned *detect_learned_to_fill(struct detect *detect);
 
 /*
  * One alert of a rule and key within the rule's quiet time; what comes meanwhile is counted. alerted_s and suppressed

@@ -74,7 +74,7 @@ unsigned detect_marks(const struct detect_entry *entry)
 
 /* ---- Bloom ---- */
 
-#define BLOOM_BITS          (UINT32_C(1) << 24)
+#define BLOOM_BITS          ((uint32_t)DETECT_BLOOM_OCTETS * 8)
 #define BLOOM_HASHES        7
 #define BLOOM_GENERATION_NS (30 * 86400 * DETECT_SECOND_NS)
 
@@ -101,7 +101,7 @@ static void turn_generation(struct detect_bloom *bloom, int64_t now_ns)
     uint64_t *oldest = bloom->bits[1];
     bloom->bits[1] = bloom->bits[0];
     bloom->bits[0] = oldest;
-    memset(oldest, 0, BLOOM_BITS / 8);
+    memset(oldest, 0, DETECT_BLOOM_OCTETS);
     bloom->turned_ns = now_ns;
 }
 

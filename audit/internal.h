@@ -164,7 +164,9 @@ struct audit {
     atomic_bool accepting;
     atomic_bool rotate_now;
     atomic_bool stop;
-    const struct record *watched; /* the writer's own: what the detection looks at now */
+    const struct record *watched; /* the writer's own, as the next two: what the detection looks at now */
+    bool learned;                 /* since it was kept last */
+    int64_t kept_ns;              /* monotonic */
     _Atomic int stalled;          /* enum audit_loss + 1 while the disk takes nothing; 0 = all is well */
 
     /* the broker thread's */

@@ -1,8 +1,14 @@
 #include "audit/watch.h"
 
 #include "audit/out.h"
+#include "core/clock.h"
+#include "core/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 #define PLAIN_SIZE (AUDIT_NAME_MAX + 8)
+#define KEEP_NS    (600 * 1000000000LL)
 
 /* A name as the trail shows it, without JSON's quotes and backslashes. NULL when there is none. */
 static const char *plain(const struct audit_peer *peer, struct audit_span span, char buffer[PLAIN_SIZE])
@@ -104,6 +110,43 @@ static void raise_alert(void *context, const struct detect_alert *alert)
     audit_push_alert(audit, &event);
 }
 
+/* ---- over a restart ---- */
+
+static bool state_path(const struct audit *audit, char path[4200])
+{
+    return snprintf(path, 4200, "%s/.detect", audit->set.is.dir) < 4200;
+}
+
+static void take_over(struct audit *audit)
+{
+    char path[4200], *content;
+    size_t length;
+    if (!state_path(audit, path) ||
+        guard_file_read(path, GUARD_FILE_SECRET, detect_state_size(), &content, &length, NULL) != GUARD_OK)
+        return; /* the first run, or it begins anew */
+    if (detect_state_read(audit->detect, content, length))
+        audit->detect_key = detect_key(audit->detect);
+    free(content);
+}
+
+void audit_watch_keep(struct audit *audit, int64_t monotonic_ns, bool last)
+{
+    char path[4200];
+    bool due = last || monotonic_ns - audit->kept_ns >= KEEP_NS;
+    if (!audit->learned || !due || atomic_load_explicit(&audit->stalled, memory_order_relaxed))
+        return;
+    char *content = malloc(detect_state_size());
+    if (content && state_path(audit, path)) {
+        detect_state_write(audit->detect, content);
+        (void)guard_file_replace(path, content, detect_state_size(), 0600, NULL);
+    }
+    free(content);
+    audit->kept_ns = monotonic_ns;
+    audit->learned = false;
+}
+
+/* ---- records ---- */
+
 int audit_watch_init(struct audit *audit, struct guard_error *err)
 {
     const char *allow = audit->set.is.detect_allow, *wrong = "";
@@ -115,7 +158,11 @@ int audit_watch_init(struct audit *audit, struct guard_error *err)
                           DETECT_NETWORKS_MAX);
     audit->detect_key = guard_siphash_random_key();
     audit->detect = detect_new(&audit->detect_key, raise_alert, audit);
-    return audit->detect ? GUARD_OK : guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    if (!audit->detect)
+        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    take_over(audit);
+    audit->kept_ns = guard_clock_monotonic_ns();
+    return GUARD_OK;
 }
 
 void audit_watch_peer(const struct audit *audit, struct audit_peer *peer, const struct audit_peer_info *info)
@@ -153,6 +200,7 @@ void audit_watch_record(struct audit *audit, const struct record *record)
         watch_access(audit, record);
         break;
     case AUDIT_ACTION_MQTT_CONNECT:
+        audit->learned = audit->learned || reason == GUARD_REASON_NONE;
         if (reason == GUARD_REASON_NONE)
             detect_login(audit->detect, &record->peer->keys, record->time_ns);
         else

@@ -368,6 +368,8 @@ static bool work(struct audit_writer *writer, bool stopping)
         return false;
     maybe_rotate(writer, now);
     maybe_checkpoint(writer, now);
+    if (writer->audit->detect)
+        audit_watch_keep(writer->audit, now, false);
     if (!writer->batch_written) /* else the rest of a batch goes first */
         fill_batch(writer);
     if (stopping)
@@ -394,6 +396,8 @@ static void *run(void *context)
         stopping = atomic_load_explicit(&writer->audit->stop, memory_order_acquire);
     }
     audit_disk_sync(writer, guard_clock_monotonic_ns());
+    if (writer->audit->detect)
+        audit_watch_keep(writer->audit, 0, true);
     atomic_store_explicit(&writer->done, true, memory_order_release);
     return NULL;
 }

@@ -150,3 +150,23 @@ def test_alerts_over_mqtt(make_broker):
     auditor.subscribe("$AUDIT/broker-under-test/alert")
     guess(broker, 12)
     assert b'"alert-brute-force"' in auditor.receive().payload
+
+
+def test_what_was_learned_survives_a_restart(make_broker):
+    """The week in which new addresses are learned does not begin anew."""
+    broker = make_broker(POLICY)
+    state = broker.audit_dir / ".detect"
+    broker.client("a-id", "a", "pw").open()
+    broker.restart()
+    first = state.read_bytes()
+    assert state.stat().st_mode & 0o777 == 0o600
+    broker.client("b-id", "w", "pw").open()
+    broker.stop()
+    second = state.read_bytes()
+    assert first[:40] == second[:40], "key and beginning"
+    bits = [sum(int.from_bytes(x[48:48 + 2**21], "little").bit_count() for x in [text]) for text in (first, second)]
+    assert 0 < bits[0] < bits[1] <= 14, "two users at one address, seven bits each"
+    state.write_bytes(b"damaged")
+    broker.start()
+    broker.client("a-id", "a", "pw").open()
+    broker.trail.wait("mqtt-connect", 3)
