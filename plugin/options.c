@@ -212,6 +212,13 @@ static unsigned distance(const char *a, const char *b)
     return row[n];
 }
 
+/* The same, but an option written out (audit_directory for audit_dir) is near, however long its rest. */
+static unsigned how_far(const char *name, const char *option)
+{
+    size_t length = strlen(option);
+    return strncmp(name, option, length) == 0 ? 1 : distance(name, option);
+}
+
 static const struct option_row *find(const char *name)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -224,7 +231,7 @@ static int unknown_option(const char *name, struct guard_error *err)
 {
     const struct option_row *nearest = &table[0];
     for (size_t i = 1; i < OPTION_COUNT; i++)
-        if (distance(name, table[i].name) < distance(name, nearest->name))
+        if (how_far(name, table[i].name) < how_far(name, nearest->name))
             nearest = &table[i];
     return guard_fail(err, GUARD_ERR_INVALID, "there is no option '%.64s'; did you mean '%s'?", name, nearest->name);
 }
