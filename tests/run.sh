@@ -97,7 +97,7 @@ wants() {
   fi
   case $1 in
     unit | tools | guards | integration) return 0 ;;
-    asan | valgrind | fuzz | quickstart) [ "$quick" = no ] ;;
+    fault | asan | valgrind | fuzz | quickstart) [ "$quick" = no ] ;;
     *) [ "$matrix" = yes ] ;;
   esac
 }
@@ -151,7 +151,7 @@ provided() {
 
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | tools | guards | integration | asan | valgrind | fuzz | quickstart | 2.0.21 | 2.1.2) ;;
+    unit | tools | guards | integration | fault | asan | valgrind | fuzz | quickstart | 2.0.21 | 2.1.2) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -162,7 +162,7 @@ if wants unit; then unit dev; fi
 if wants guards && build release; then python guards tests/guards; fi
 if wants tools && build release; then
   for folder in tests/*/; do
-    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/) continue ;; esac
+    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/ | tests/fault/) continue ;; esac
     compgen -G "$folder/test_*.py" >/dev/null && python "$(basename "$folder")" "$folder" -n "$(nproc)"
   done
 fi
@@ -173,8 +173,10 @@ if wants integration && build release && provided system; then
     integration integration "$broker"
   fi
 fi
+if wants fault && build release; then python fault tests/fault; fi
 if wants asan && unit asan && provided system; then
-  GUARD_UNDER=asan integration asan "$broker" -m "not timing"
+  # continuous integration runs what moves memory about; everything else runs under it on a developer's machine
+  GUARD_UNDER=asan integration asan "$broker" -m "${CI:+memory and }not timing"
 fi
 if wants valgrind && build dev && provided system; then
   GUARD_UNDER=valgrind integration valgrind "$broker" -m memory
