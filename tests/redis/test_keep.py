@@ -157,8 +157,8 @@ def test_snapshot_serves_a_start_without_redis(redis, make_probe, tmp_path):
     since = offline.mark()
     redis.start()  # empty: nothing was saved by Redis
     offline.state(unconfirmed=True, since=since, timeout=20)
-    fill(redis, version=5)
     redis("HSET", "guard:role:late", "a", "allow publish y")
+    fill(redis, version=5)  # the version last: before it, what is there counts as an older store and is not taken
     offline.state(up=True, from_snapshot=False, since=since)
     assert not [u for u in offline.updates(since) if u["section_count"]], "the same policy: nothing to change"
 
