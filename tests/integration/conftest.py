@@ -86,7 +86,7 @@ def make_broker(request, tmp_path):
 
     yield make
     for client in clients:
-        client._stop_loop()
+        client.release()
     problems = []
     failed = any(getattr(request.node, f"report_{when}", None) is not None
                  and getattr(request.node, f"report_{when}").failed for when in ("setup", "call"))

@@ -206,6 +206,11 @@ class Client:
         self.paho.disconnect()
         self.paho.loop_stop()
 
+    def release(self):
+        """Ends it for good. paho keeps a pair of sockets until it is collected, and select() takes none above 1023."""
+        self._stop_loop()
+        self.paho._reset_sockets()
+
     def __enter__(self):
         return self.open()
 
