@@ -46,6 +46,17 @@ static bool is_base64_der(const char *content, size_t length)
     return is;
 }
 
+/* JSON of another kind than an object; random octets that happen to begin like it are not. */
+static bool is_json_text(const char *content, size_t length)
+{
+    if (!begins_with(content, length, "[") && !begins_with(content, length, "\""))
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if ((content[i] < 0x20 || content[i] > 0x7e) && !strchr("\t\r\n", content[i]))
+            return false;
+    return true;
+}
+
 /*
  * Everybody knows a public key: taken for a secret, it would let everybody sign. So content that resembles one in any
  * of its forms is no secret, whatever it is.
@@ -53,10 +64,10 @@ static bool is_base64_der(const char *content, size_t length)
 static bool resembles_public_key(const char *content, size_t length)
 {
     return begins_with(content, length, "\xef\xbb\xbf") || begins_with(content, length, "\xff\xfe") ||
-           begins_with(content, length, "\xfe\xff") || begins_with(content, length, "[") ||
-           begins_with(content, length, "\"") || begins_with(content, length, "ssh-") ||
-           begins_with(content, length, "ecdsa-") || memmem(content, length, "kty", 3) ||
-           is_der((const unsigned char *)content, length) || is_base64_der(content, length);
+           begins_with(content, length, "\xfe\xff") || is_json_text(content, length) ||
+           begins_with(content, length, "ssh-") || begins_with(content, length, "ecdsa-") ||
+           memmem(content, length, "kty", 3) || is_der((const unsigned char *)content, length) ||
+           is_base64_der(content, length);
 }
 
 static enum auth_key_file_format format_of(const char *content, size_t length)
