@@ -134,7 +134,7 @@ static bool take_off_share(const char **filter, size_t *length, bool *shared)
     if (!slash || slash == group || slash + 1 == end)
         return false;
     for (const char *at = group; at < slash; at++)
-        if (*at == '+' || *at == '#')
+        if (*at == '+' || *at == '#' || !*at)
             return false;
     *filter = slash + 1;
     *length = (size_t)(end - *filter);
