@@ -76,12 +76,34 @@ stage() {
     "$@" >"$log" 2>&1 </dev/null || code=$?
   fi
   read -r p f s < <(/usr/bin/python3 tests/setup/count.py "$xml")
+  if [ "$f" -gt 0 ] && [ "$f" -le 5 ] && second_try "$name" "$f" "$@"; then
+    p=$((p + f)) f=0 code=0
+  fi
   if [ $((p + f)) = 0 ] || { [ "$code" != 0 ] && [ "$f" = 0 ]; }; then
     f=$((f + 1))
   fi
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   say "$name" $((SECONDS - start)) "$p passed, $f failed, $s skipped"
   [ "$f" = 0 ] || [ "$verbose" = yes ] || failures "$log"
+}
+
+# second_try NAME FAILED COMMAND…: on a busy machine one of a thousand tests with real processes runs out of time. A handful of
+# failures is run again, one after the other; who passes then is named, so that it does not stay unseen.
+second_try() {
+  local name=$1 count=$2 log=$results/$1.log again=$results/$1-again.log argument ids=() command=() skip=no
+  shift 2
+  mapfile -t ids < <(sed -nE 's/^FAILED (tests\/.*\.py::.*)$/\1/p' "$log" | sed -E 's/ - .*$//')
+  [ "${#ids[@]}" = "$count" ] || return 1
+  for argument in "$@"; do
+    if [ "$skip" = yes ]; then skip=no; continue; fi
+    case $argument in
+      tests/*) command+=("${ids[@]}") ;;
+      -n | --junitxml) skip=yes ;;
+      *) command+=("$argument") ;;
+    esac
+  done
+  "${command[@]}" >"$again" 2>&1 </dev/null || return 1
+  printf '  passed at the second try: %s\n' "${ids[@]}"
 }
 
 # failures LOG: what a reader needs of a long log: the reasons (lines that pytest marks with E), then its end
