@@ -6,19 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void clear_codes(struct acl_node *node)
-{
-    for (int end = 0; end < 2; end++)
-        for (int action = 0; action < ACL_ACTIONS; action++)
-            node->code[end][action] = ACL_CODE_NONE;
-}
-
-static void init_node(struct acl_node *node)
-{
-    *node = (struct acl_node){0};
-    clear_codes(node);
-}
-
 static bool grow_index(struct acl_builder *b, size_t nodes)
 {
     size_t size = 64;
@@ -57,10 +44,7 @@ struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slo
         return NULL;
     }
     for (uint32_t i = 0; i < roles; i++) {
-        init_node(&b->nodes[i]);
-        b->nodes[i].kind = ACL_NODE_ROOT;
-        b->nodes[i].parent = i;
-        b->nodes[i].hash = acl_root_hash(seed, i);
+        b->nodes[i] = (struct acl_node){.kind = ACL_NODE_ROOT, .parent = i, .hash = acl_root_hash(seed, i)};
     }
     b->node_count = roles;
     return b;
@@ -77,6 +61,7 @@ void acl_builder_free(struct acl_builder **builder)
     free(b->rules);
     free(b->conditions);
     free(b->nets);
+    free(b->codes);
     free(b->roles);
     acl_strings_free(&b->strings);
     free(b->last_role);
@@ -94,7 +79,7 @@ static void forget_rules(struct acl_node *node)
 {
     node->rules = 0;
     node->flags = 0;
-    clear_codes(node);
+    node->marks &= ACL_FIRST_LEVEL;
 }
 
 void acl_builder_drop_role(struct acl_builder *b)
@@ -118,11 +103,13 @@ struct key {
 
 static bool is_key(const struct acl_builder *b, const struct acl_node *node, uint32_t parent, const struct key *key)
 {
-    if (node->parent != parent || node->head != key->head || node->kind != key->kind || node->length != key->length)
+    if (node->parent != parent || node->head != key->head || node->kind != key->kind ||
+        acl_node_length(node) != key->length)
         return false;
+    const char *label = node->length == ACL_LONG_LABEL ? b->strings.pool + node->tail[0] : (const char *)node;
     if (key->kind == ACL_NODE_LITERAL)
-        return key->length <= 8 || memcmp(b->strings.pool + node->label + 8, key->text + 8, key->length - 8) == 0;
-    return !key->length || memcmp(b->strings.pool + node->label, key->text, key->length) == 0;
+        return key->length <= 8 || memcmp(label + 8, key->text + 8, key->length - 8) == 0;
+    return !key->length || memcmp(label, key->text, key->length) == 0;
 }
 
 static uint32_t key_hash(const struct acl_builder *b, uint32_t parent, const struct key *key)
@@ -131,26 +118,34 @@ static uint32_t key_hash(const struct acl_builder *b, uint32_t parent, const str
     return acl_path_hash(b->nodes[parent].hash, acl_label_hash(b->seed, head, key->text, key->length));
 }
 
+/* Writes the label into the node, or, of a placeholder and if it is long, into the pool. */
+static bool set_label(struct acl_builder *b, struct acl_node *node, const struct key *key)
+{
+    node->head = key->head;
+    if (key->kind == ACL_NODE_LITERAL && key->length <= ACL_INLINE_LABEL) {
+        memcpy((char *)node, key->text, key->length);
+        node->length = (uint8_t)key->length;
+        return true;
+    }
+    if (!key->length)
+        return true;
+    node->tail[0] = acl_strings_append(&b->strings, key->text, key->length);
+    node->tail[1] = key->length;
+    node->length = ACL_LONG_LABEL;
+    return node->tail[0] != ACL_STRINGS_NONE;
+}
+
 static int add_node(struct acl_builder *b, uint32_t parent, const struct key *key, uint32_t hash)
 {
-    bool pooled = key->length > 8 || (key->length && key->kind != ACL_NODE_LITERAL);
-    uint32_t label = 0;
     if (!acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, (size_t)b->node_count + 1))
         return GUARD_ERR_NOMEM;
-    if (pooled) {
-        label = acl_strings_append(&b->strings, key->text, key->length);
-        if (label == ACL_STRINGS_NONE)
-            return GUARD_ERR_NOMEM;
-    }
-    struct acl_node *node = &b->nodes[b->node_count++];
-    init_node(node);
-    node->head = key->head;
-    node->parent = parent;
-    node->label = label;
-    node->length = (uint16_t)key->length;
-    node->kind = (uint8_t)key->kind;
-    node->hash = hash;
-    node->depth = b->nodes[parent].depth + 1;
+    struct acl_node *node = &b->nodes[b->node_count];
+    *node = (struct acl_node){.parent = parent, .kind = (uint8_t)key->kind, .hash = hash};
+    if (b->nodes[parent].kind == ACL_NODE_ROOT)
+        node->marks = ACL_FIRST_LEVEL;
+    if (!set_label(b, node, key))
+        return GUARD_ERR_NOMEM;
+    b->node_count++;
     return GUARD_OK;
 }
 
@@ -234,8 +229,40 @@ static int add_strings(struct acl_builder *b, const struct acl_rule_origin *orig
     return GUARD_OK;
 }
 
+#define ALL_CODES ((1U << 2 * ACL_ACTIONS) - 1)
+
+/* Codes that differ go to a row of their own, where *code is for each. False when out of memory. */
+static bool split_codes(struct acl_builder *b, struct acl_node *node)
+{
+    if (!acl_grow(&b->codes, &b->code_capacity, sizeof *b->codes, (size_t)b->code_count + 1))
+        return false;
+    for (int end = 0; end < 2; end++)
+        for (int action = 0; action < ACL_ACTIONS; action++)
+            b->codes[b->code_count][end][action] = node->code;
+    node->code = (int32_t)b->code_count++;
+    node->marks |= ACL_MANY_CODES;
+    return true;
+}
+
+/* Enters a code for an end and an action; the larger one stays. False when out of memory. */
+static bool enter_code(struct acl_builder *b, struct acl_node *node, enum acl_end end, int action, int32_t code)
+{
+    unsigned bit = 1U << ((unsigned)end * ACL_ACTIONS + (unsigned)action);
+    bool many = node->marks & ACL_MANY_CODES, known = node->marks & bit;
+    if (!many && (node->marks & ALL_CODES & ~bit) && code != node->code && !(known && code < node->code)) {
+        if (!split_codes(b, node))
+            return false;
+        many = true;
+    }
+    int32_t *there = many ? &b->codes[node->code][end][action] : &node->code;
+    if (!known || code > *there)
+        *there = code;
+    node->marks |= (uint8_t)bit;
+    return true;
+}
+
 /* Enters the rule in the node's codes for the actions where it is nothing but effect and priority. */
-static void enter_codes(struct acl_node *node, const struct acl_rule *rule, bool wild)
+static bool enter_codes(struct acl_builder *b, struct acl_node *node, const struct acl_rule *rule, bool wild)
 {
     bool exact = rule->flags & ACL_RULE_EXACT;
     int32_t code = acl_code(rule->priority, rule->allow);
@@ -244,12 +271,13 @@ static void enter_codes(struct acl_node *node, const struct acl_rule *rule, bool
             continue; /* a topic never equals a filter with wildcards */
         if (rule->condition || (exact && action == ACL_SUBSCRIBE))
             node->flags |= ACL_HAS_CONDITION;
-        else if (code > node->code[rule->end][action])
-            node->code[rule->end][action] = code;
+        else if (!enter_code(b, node, (enum acl_end)rule->end, action, code))
+            return false;
         node->flags |= rule->end == ACL_END_OPEN ? ACL_HAS_OPEN : ACL_HAS_EXACT;
     }
     if (!rule->allow && rule->actions & ACL_ACTION_BIT(ACL_SUBSCRIBE))
         node->flags |= ACL_DENY_BELOW;
+    return true;
 }
 
 int acl_builder_add(struct acl_builder *b, const struct acl_parsed *parsed, const struct acl_rule_origin *origin)
@@ -282,10 +310,9 @@ int acl_builder_add(struct acl_builder *b, const struct acl_parsed *parsed, cons
                            (parsed->wild ? ACL_RULE_WILD : 0)),
     };
     b->nodes[node].rules = b->rule_count;
-    enter_codes(&b->nodes[node], rule, parsed->wild);
     role->rule_count++;
     role->typed |= parsed->typed;
-    return GUARD_OK;
+    return enter_codes(b, &b->nodes[node], rule, parsed->wild) ? GUARD_OK : GUARD_ERR_NOMEM;
 }
 
 /* ---- copying from another segment ---- */
@@ -294,9 +321,9 @@ static void copy_level(const struct acl_segment *from, const struct acl_node *no
                        struct acl_parsed *to, struct acl_parsed_level *level)
 {
     *level = (struct acl_parsed_level){.kind = (enum acl_node_kind)node->kind, .text = to->text_used};
-    level->length = node->length;
-    memcpy(to->text + to->text_used, acl_node_text(from, node), node->length);
-    to->text_used += node->length;
+    level->length = acl_node_length(node);
+    memcpy(to->text + to->text_used, acl_node_text(from, node), level->length);
+    to->text_used += level->length;
     if (node->kind >= ACL_NODE_ONE) {
         level->prefix = acl_node_prefix(node);
         strcpy(level->name, slots->slots[acl_node_slot(node)].name); /* names are shorter than ACL_NAME_LENGTH */
@@ -315,8 +342,8 @@ void acl_rule_to_parsed(const struct acl_segment *from, const struct acl_rule *r
     to->wild = rule->flags & ACL_RULE_WILD;
     to->open = rule->end == ACL_END_OPEN;
     to->text_used = 0;
-    to->level_count = node->depth;
-    for (unsigned i = node->depth; i > 0; node = &from->nodes[node->parent])
+    to->level_count = acl_node_depth(from, node);
+    for (unsigned i = to->level_count; i > 0; node = &from->nodes[node->parent])
         copy_level(from, node, slots, to, &to->levels[--i]);
     to->condition = (struct acl_condition){0};
     if (rule->condition) {

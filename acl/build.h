@@ -22,6 +22,8 @@ struct acl_builder {
     uint32_t condition_count, condition_capacity;
     struct acl_net *nets;
     uint32_t net_count, net_capacity;
+    int32_t (*codes)[2][ACL_ACTIONS];
+    uint32_t code_count, code_capacity;
     struct acl_segment_role *roles;
     uint32_t role_count, role_limit;
     uint32_t role_node;         /* node_count when the role began */
@@ -60,6 +62,14 @@ void acl_builder_drop_role(struct acl_builder *builder);
 
 /* The segment, with one reference, or NULL when out of memory. The builder is used up and only to be freed. */
 struct acl_segment *acl_builder_finish(struct acl_builder *builder);
+
+/*
+ * Chooses the places of the builder's nodes in the table of a segment whose sizes and memory are set, and writes its
+ * shifts. map gets the place of each node. Bits by place: more, where a search must go on; taken. False when out of
+ * memory.
+ */
+bool acl_choose_places(const struct acl_builder *builder, struct acl_segment *segment, uint32_t *map, uint64_t *taken,
+                       uint64_t *more);
 
 void acl_segment_retain(struct acl_segment *segment);
 void acl_segment_release(struct acl_segment *segment);

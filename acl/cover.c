@@ -25,7 +25,7 @@ int64_t acl_best_at(struct acl_walk *walk, const struct acl_segment *segment, ui
                     bool deny_only, enum acl_verdict effect)
 {
     const struct acl_node *node = &segment->nodes[index];
-    int32_t code = node->code[end][ACL_SUBSCRIBE];
+    int32_t code = acl_node_code(segment, node, end, ACL_SUBSCRIBE);
     walk->best.rank = ACL_RANK_NONE;
     if (code != ACL_CODE_NONE && !deny_only && (code & 1) == (effect == ACL_DENY))
         walk->best = (struct acl_best){walk->base + code, walk->role, index, 0, (uint8_t)end};

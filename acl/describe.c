@@ -15,7 +15,7 @@ static const struct acl_rule *winner(const struct acl_segment *segment, uint32_t
 {
     if (node >= segment->root_count + segment->table_size || action >= ACL_ACTIONS)
         return NULL;
-    int32_t code = segment->nodes[node].code[end][action];
+    int32_t code = acl_node_code(segment, &segment->nodes[node], end, action);
     for (uint32_t next = segment->nodes[node].rules; next; next = segment->rules[next - 1].next) {
         const struct acl_rule *rule = &segment->rules[next - 1];
         /* not in the codes: rules that are looked at one by one, and exact ones with wildcards, which match no topic */
@@ -77,13 +77,13 @@ static void write_level(struct guard_buffer *out, const struct acl_found *found,
     if (node->kind == ACL_NODE_PLUS) {
         guard_buffer_byte(out, '+');
     } else if (node->kind == ACL_NODE_LITERAL) {
-        write_text(out, label, node->length);
+        write_text(out, label, acl_node_length(node));
     } else {
         static const char *const modes[] = {[ACL_NODE_ONE] = "", [ACL_NODE_ANY] = "|any", [ACL_NODE_PATH] = "|path"};
         uint32_t prefix = acl_node_prefix(node);
         write_text(out, label, prefix);
         guard_buffer_printf(out, "${%s%s}", found->slots->slots[acl_node_slot(node)].name, modes[node->kind]);
-        write_text(out, label + prefix, node->length - prefix);
+        write_text(out, label + prefix, acl_node_length(node) - prefix);
     }
 }
 
@@ -92,7 +92,7 @@ static void write_levels(struct guard_buffer *out, const struct acl_found *found
     if (node->kind == ACL_NODE_ROOT)
         return;
     write_levels(out, found, &found->segment->nodes[node->parent]); /* at most 200 deep */
-    if (node->depth > 1)
+    if (!(node->marks & ACL_FIRST_LEVEL))
         guard_buffer_byte(out, '/');
     write_level(out, found, node);
 }

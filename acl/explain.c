@@ -62,7 +62,7 @@ static void say_unbindable(const struct explaining *x, const struct acl_found *f
         if (node->kind < ACL_NODE_ONE)
             continue;
         const struct acl_value *value = &x->trial.subject->values[acl_node_slot(node)];
-        bool opens = node->depth == 1 && acl_node_prefix(node) == 0;
+        bool opens = acl_node_opens(node);
         if (value->state == ACL_VALUE_UNBOUND || (opens && value->dollar) || value->state == ACL_VALUE_SET)
             snprintf(entry->why, sizeof entry->why, "${%s} cannot be bound for this client",
                      found->slots->slots[acl_node_slot(node)].name);

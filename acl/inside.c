@@ -165,7 +165,7 @@ size_t acl_policy_each_role(const struct acl_policy *policy,
 static unsigned levels_of(const struct acl_found *found, const struct acl_node *levels[ACL_FILTER_LEVELS])
 {
     const struct acl_node *node = &found->segment->nodes[found->rule->node];
-    unsigned count = node->depth;
+    unsigned count = acl_node_depth(found->segment, node);
     bool pathed = false;
     for (unsigned i = count; i > 0; node = &found->segment->nodes[node->parent]) {
         levels[--i] = node;
@@ -177,11 +177,12 @@ static unsigned levels_of(const struct acl_found *found, const struct acl_node *
 static bool same_level(const struct acl_found *a, const struct acl_node *x, const struct acl_found *b,
                        const struct acl_node *y)
 {
-    if (x->kind != y->kind || x->length != y->length)
+    uint32_t length = acl_node_length(x);
+    if (x->kind != y->kind || length != acl_node_length(y))
         return false;
     if (x->kind >= ACL_NODE_ONE && (acl_node_slot(x) != acl_node_slot(y) || acl_node_prefix(x) != acl_node_prefix(y)))
         return false;
-    return memcmp(acl_node_text(a->segment, x), acl_node_text(b->segment, y), x->length) == 0;
+    return memcmp(acl_node_text(a->segment, x), acl_node_text(b->segment, y), length) == 0;
 }
 
 static bool is_dollar_literal(const struct acl_found *f, const struct acl_node *node)

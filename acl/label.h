@@ -81,10 +81,26 @@ static inline uint32_t acl_root_hash(uint64_t seed, uint32_t root)
     return acl_path_hash((uint32_t)(seed >> 32), root);
 }
 
-/* Where in a table a search for that path begins. */
-static inline uint32_t acl_table_start(const struct acl_segment *segment, uint32_t hash)
+/*
+ * Where in the table the node of a path is, if there is one. Places were chosen when the table was made: hashes fall
+ * into groups, and each group has a shift with which all of its nodes found free places. So one line of memory tells
+ * whether a node is there, and those of all levels of a topic can be asked for before the first is looked at. Only
+ * behind a place marked ACL_MORE the search goes on.
+ */
+static inline uint32_t acl_table_group(const struct acl_segment *segment, uint32_t hash)
 {
-    return segment->root_count + (uint32_t)(((uint64_t)hash * segment->table_size) >> 32);
+    return (uint32_t)(((uint64_t)hash * segment->shift_count) >> 32);
+}
+
+static inline uint32_t acl_table_shifted(const struct acl_segment *segment, uint32_t hash, uint32_t shift)
+{
+    uint64_t moved = (hash ^ shift * 0x85ebca6bU) * ACL_HASH_FACTOR;
+    return segment->root_count + (uint32_t)(((moved >> 32) * segment->table_size) >> 32);
+}
+
+static inline uint32_t acl_table_place(const struct acl_segment *segment, uint32_t hash)
+{
+    return acl_table_shifted(segment, hash, segment->shifts[acl_table_group(segment, hash)]);
 }
 
 static inline uint32_t acl_table_next(const struct acl_segment *segment, uint32_t index)
@@ -92,12 +108,53 @@ static inline uint32_t acl_table_next(const struct acl_segment *segment, uint32_
     return ++index == segment->root_count + segment->table_size ? segment->root_count : index;
 }
 
+/* Octets of a node's label; of a placeholder of its prefix and suffix. */
+static inline uint32_t acl_node_length(const struct acl_node *node)
+{
+    return node->length == ACL_LONG_LABEL ? node->tail[1] : node->length;
+}
+
 /* The text of a node's label, not NUL-terminated. */
 static inline const char *acl_node_text(const struct acl_segment *segment, const struct acl_node *node)
 {
-    if (node->length > 8 || node->kind != ACL_NODE_LITERAL)
-        return segment->pool + node->label;
-    return (const char *)&node->head;
+    return node->length == ACL_LONG_LABEL ? segment->pool + node->tail[0] : (const char *)node;
+}
+
+/* The code for an end and an action, ACL_CODE_NONE: there is none. */
+static inline int32_t acl_node_code(const struct acl_segment *segment, const struct acl_node *node, enum acl_end end,
+                                    enum acl_action action)
+{
+    if (!(node->marks >> ((unsigned)end * ACL_ACTIONS + action) & 1))
+        return ACL_CODE_NONE;
+    return node->marks & ACL_MANY_CODES ? segment->codes[node->code][end][action] : node->code;
+}
+
+/* The number of levels that lead to a node. */
+static inline unsigned acl_node_depth(const struct acl_segment *segment, const struct acl_node *node)
+{
+    unsigned depth = 0;
+    for (; node->kind != ACL_NODE_ROOT; node = &segment->nodes[node->parent])
+        depth++;
+    return depth;
+}
+
+/* Whether a placeholder stands at the start of the topic, where a value with a leading `$` cannot be bound. */
+static inline bool acl_node_opens(const struct acl_node *node)
+{
+    return node->marks & ACL_FIRST_LEVEL && acl_node_prefix(node) == 0;
+}
+
+/* Whether a literal node's label is that level. */
+static inline bool acl_node_is(const struct acl_segment *segment, const struct acl_node *node,
+                               const struct acl_level *level)
+{
+    if (node->head != level->head)
+        return false;
+    if (level->length > ACL_INLINE_LABEL)
+        return node->length == ACL_LONG_LABEL && node->tail[1] == level->length &&
+               memcmp(segment->pool + node->tail[0] + 8, level->text + 8, level->length - 8) == 0;
+    return node->length == level->length &&
+           (level->length <= 8 || acl_tail_equal((const char *)node, level->text, level->length));
 }
 
 /* Whether a level is the value between the prefix and the suffix of a placeholder's node. */
@@ -106,9 +163,9 @@ static inline bool acl_value_fits(const struct acl_segment *segment, const struc
 {
     if (!node->length)
         return acl_level_equal(value, level);
-    uint32_t prefix = acl_node_prefix(node), suffix = node->length - prefix;
-    const char *label = segment->pool + node->label;
-    return level->length == node->length + value->length && memcmp(level->text, label, prefix) == 0 &&
+    uint32_t length = acl_node_length(node), prefix = acl_node_prefix(node), suffix = length - prefix;
+    const char *label = acl_node_text(segment, node);
+    return level->length == length + value->length && memcmp(level->text, label, prefix) == 0 &&
            memcmp(level->text + prefix, value->text, value->length) == 0 &&
            memcmp(level->text + prefix + value->length, label + prefix, suffix) == 0;
 }
@@ -119,22 +176,17 @@ static inline const struct acl_node *acl_find_literal(const struct acl_segment *
 {
     if (node->flags & ACL_ONE_CHILD) {
         const struct acl_node *only = &segment->nodes[node->first_child];
-        if (only->head != level->head || only->length != level->length)
-            return NULL;
-        return level->length <= 8 || acl_tail_equal(segment->pool + only->label, level->text, level->length) ? only
-                                                                                                             : NULL;
+        return acl_node_is(segment, only, level) ? only : NULL;
     }
     if (!level->hash)
         level->hash = acl_label_hash(segment->seed, level->head, level->text, level->length);
     uint32_t parent = (uint32_t)(node - segment->nodes);
-    uint32_t at = acl_table_start(segment, acl_path_hash(node->hash, level->hash));
+    uint32_t at = acl_table_place(segment, acl_path_hash(node->hash, level->hash));
     for (;; at = acl_table_next(segment, at)) {
         const struct acl_node *child = &segment->nodes[at];
-        if (child->head == level->head && child->parent == parent && child->length == level->length &&
-            child->kind == ACL_NODE_LITERAL &&
-            (level->length <= 8 || acl_tail_equal(segment->pool + child->label, level->text, level->length)))
+        if (child->parent == parent && child->kind == ACL_NODE_LITERAL && acl_node_is(segment, child, level))
             return child;
-        if (child->kind == ACL_NODE_EMPTY)
+        if (!(child->flags & ACL_MORE))
             return NULL;
     }
 }

@@ -60,7 +60,7 @@ static void add_candidate(struct memo_walk *m, const struct guess *at, int64_t r
 static void consider(struct memo_walk *m, const struct guess *at, enum acl_end end)
 {
     const struct acl_node *node = &m->segment->nodes[at->node];
-    int32_t code = node->code[end][m->walk->action];
+    int32_t code = acl_node_code(m->segment, node, end, m->walk->action);
     if (node->flags & ACL_HAS_CONDITION)
         give_up(m);
     if (code == ACL_CODE_NONE)

@@ -1,8 +1,9 @@
 /*
  * What a compiled policy is made of.
  *
- * All rules of a *segment* stand in one trie, kept in one open-addressing table of 64-byte nodes: a node is found by
- * its parent's index and its label, compared exactly. Each role has a root of its own. A policy is a directory from
+ * All rules of a *segment* stand in one trie, kept in one table of 64-byte nodes: a node's place is told by the hash of
+ * its path (label.h), its parent's index and its label are compared exactly. Each role has a root of its own. A segment
+ * holds no address, only indices and offsets into its own arrays. A policy is a directory from
  * role ids to (segment, root): a bulk compile makes one segment, an edit a small one more. Placeholders are children of
  * a kind of their own
  * (*typed*): their values are looked up in the subject while a topic is matched, never pasted into the trie.
@@ -59,25 +60,36 @@ enum acl_node_flag {
     ACL_HAS_CONDITION = 8, /* a rule ends here whose code is not in the arrays: it has conditions or is exact */
     ACL_DENY_BELOW = 16,   /* a deny with ACL_SUBSCRIBE ends here or below */
     ACL_HAS_OPEN = 32,     /* a rule with '#' ends here (at the root: "#") */
-    ACL_HAS_EXACT = 64     /* a rule without '#' ends here (at the root: "**") */
+    ACL_HAS_EXACT = 64,    /* a rule without '#' ends here (at the root: "**") */
+    ACL_MORE = 128         /* of the table's place: what is not here may be in the next one */
+};
+
+/* Bit end * ACL_ACTIONS + action of a node's marks: it has a code for them. And: */
+enum acl_node_mark {
+    ACL_MANY_CODES = 64, /* codes that differ: code is an index into the segment's codes */
+    ACL_FIRST_LEVEL = 128
 };
 
 enum acl_end { ACL_END_EXACT = 0, ACL_END_OPEN = 1 };
 
+#define ACL_INLINE_LABEL 36 /* octets of a literal that fit into its node; an UUID does */
+#define ACL_LONG_LABEL   255
+
 struct acl_node {
-    uint64_t head; /* literal: its first 8 octets as they lie in memory; placeholder: its slot, and the prefix's length
-                      << 32 */
-    uint32_t parent; /* index; of a root: its own */
-    uint32_t label;  /* offset into the pool; literals of 8 octets and less are in head only */
-    uint16_t length; /* of the label; of a placeholder: prefix and suffix */
-    uint8_t kind;
-    uint8_t flags;
+    uint64_t head;        /* literal: its first 8 octets as they lie in memory; placeholder: its slot, and the prefix's
+                             length << 32 */
+    uint32_t tail[7];     /* literal: its octets 8 to 35; of length ACL_LONG_LABEL: offset into the pool, and length */
+    uint32_t parent;      /* index; of a root: its own */
     uint32_t first_child; /* 0: none (index 0 is a root, and no root is a child) */
     uint32_t next_sibling;
     uint32_t rules; /* the first rule that ends here, + 1; 0: none */
     uint32_t hash;  /* of the path */
-    uint32_t depth;
-    int32_t code[2][ACL_ACTIONS]; /* [enum acl_end]: the winner among the rules without conditions */
+    int32_t code;   /* the winner among the rules without conditions, for the ends and actions in marks */
+    uint8_t length; /* of a literal up to ACL_INLINE_LABEL; of a placeholder alone in its level 0; ACL_LONG_LABEL:
+                       see tail (of a placeholder: of prefix and suffix) */
+    uint8_t kind;
+    uint8_t flags;
+    uint8_t marks;
 };
 _Static_assert(sizeof(struct acl_node) == 64, "a node is one cache line");
 
@@ -140,16 +152,20 @@ struct acl_segment_role {
 
 struct acl_segment {
     atomic_uint references;
-    struct acl_node *nodes; /* roots first, one a role; then the hash table */
+    struct acl_node *nodes; /* roots first, one a role; then the table; behind it the shifts */
     uint32_t root_count;
     uint32_t table_size;
+    uint8_t *shifts; /* of the groups that hashes fall into: so many times its nodes were moved */
+    uint32_t shift_count;
+    int32_t (*codes)[2][ACL_ACTIONS]; /* [enum acl_end] */
+    uint32_t code_count;
     struct acl_rule *rules; /* role by role */
     uint32_t rule_count;
     struct acl_condition *conditions;
     uint32_t condition_count;
     struct acl_net *nets;
     uint32_t net_count;
-    char *pool; /* strings, each with a NUL, and 8 octets of slack at the end */
+    char *pool; /* strings, each with a NUL */
     uint32_t pool_size;
     struct acl_segment_role *roles;
     uint64_t seed;

@@ -38,7 +38,9 @@ static void enter_with(struct overlap *o, uint32_t node, unsigned depth, const s
 static bool join(struct overlap *o, const struct acl_node *node, const struct acl_level *value, struct acl_level *out)
 {
     struct acl_context *context = o->walk->context;
-    uint32_t prefix = acl_node_prefix(node), size = node->length + value->length;
+    uint32_t prefix = acl_node_prefix(node), length = acl_node_length(node);
+    uint32_t size = length + value->length;
+    const char *label = acl_node_text(o->segment, node);
     char *text = context->joined + context->joined_used;
     *out = *value;
     if (!node->length)
@@ -48,9 +50,9 @@ static bool join(struct overlap *o, const struct acl_node *node, const struct ac
         return false;
     }
     context->joined_used += size;
-    memcpy(text, o->segment->pool + node->label, prefix);
+    memcpy(text, label, prefix);
     memcpy(text + prefix, value->text, value->length);
-    memcpy(text + prefix + value->length, o->segment->pool + node->label + prefix, node->length - prefix);
+    memcpy(text + prefix + value->length, label + prefix, length - prefix);
     *out = (struct acl_level){.head = acl_head_careful(text, size), .text = text, .length = size};
     return true;
 }
@@ -140,7 +142,8 @@ static void enter_literals(struct overlap *o, uint32_t child, unsigned depth, bo
         const struct acl_node *node = &o->segment->nodes[child];
         if (o->effect == ACL_DENY && !(node->flags & ACL_DENY_BELOW))
             return;
-        struct acl_level level = {.head = node->head, .text = acl_node_text(o->segment, node), .length = node->length};
+        struct acl_level level = {
+            .head = node->head, .text = acl_node_text(o->segment, node), .length = acl_node_length(node)};
         enter_with(o, child, depth, &level, deny_only);
     }
 }

@@ -78,7 +78,8 @@ static uint16_t first_levels(const struct acl_segment *segment, uint32_t root)
         return ACL_FIRST_ANY;
     for (uint32_t child = node->first_child; child && first != ACL_FIRST_ANY; child = node->next_sibling) {
         node = &segment->nodes[child];
-        first |= ACL_FIRST_BIT(acl_label_hash(segment->seed, node->head, acl_node_text(segment, node), node->length));
+        first |= ACL_FIRST_BIT(
+            acl_label_hash(segment->seed, node->head, acl_node_text(segment, node), acl_node_length(node)));
     }
     return first;
 }

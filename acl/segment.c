@@ -6,12 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define POOL_SLACK 8 /* so that eight octets may be loaded at any label */
-
-/* Two places a node while it is small, three for two nodes when memory counts. */
+/* Two places a node while it is small, five for four nodes when memory counts. */
 static uint32_t table_size(uint32_t nodes)
 {
-    return nodes < 4096 ? nodes * 2 + 1 : nodes / 2 * 3;
+    return nodes < 4096 ? nodes * 2 + 1 : nodes / 4 * 5;
 }
 
 /* All of this is done where the nodes are, in the order they came: children are near their parents there. */
@@ -53,33 +51,28 @@ static void chain_children(struct acl_builder *b)
                 chain_to_parent(b, i);
 }
 
-/* Gives every node its place in the table, where a search for its path finds it. False when out of memory. */
-static bool choose_places(const struct acl_builder *b, const struct acl_segment *s, uint32_t *map)
+static bool bit_of(const uint64_t *bits, uint32_t at)
 {
-    uint64_t *taken = calloc(((size_t)s->root_count + s->table_size) / 64 + 1, sizeof *taken);
-    if (!taken)
-        return false;
-    for (uint32_t i = 0; i < s->root_count; i++)
-        map[i] = i;
-    for (uint32_t i = s->root_count; i < b->node_count; i++) {
-        uint32_t at = acl_table_start(s, b->nodes[i].hash);
-        while (taken[at / 64] >> at % 64 & 1)
-            at = acl_table_next(s, at);
-        taken[at / 64] |= (uint64_t)1 << at % 64;
-        map[i] = at;
-    }
-    free(taken);
-    return true;
+    return bits[at / 64] >> at % 64 & 1;
 }
 
-static void place_nodes(const struct acl_builder *b, struct acl_segment *s, const uint32_t *map)
+/* Writes every place of the table, too: memory is as it came. */
+static void place_nodes(const struct acl_builder *b, struct acl_segment *s, const uint32_t *map, const uint64_t *taken,
+                        const uint64_t *more)
 {
+    for (uint32_t at = s->root_count; at < s->root_count + s->table_size; at++)
+        if (!bit_of(taken, at))
+            s->nodes[at] = (struct acl_node){0};
     for (uint32_t i = 0; i < b->node_count; i++) {
+        if (i + 16 < b->node_count)
+            __builtin_prefetch(&s->nodes[map[i + 16]], 1);
         struct acl_node *node = &s->nodes[map[i]];
         *node = b->nodes[i];
         node->parent = map[node->parent];
         node->first_child = node->first_child ? map[node->first_child] : 0;
         node->next_sibling = node->next_sibling ? map[node->next_sibling] : 0;
+        if (bit_of(more, map[i]))
+            node->flags |= ACL_MORE;
     }
 }
 
@@ -109,13 +102,6 @@ static void *allocate(size_t size)
     return memory;
 }
 
-static struct acl_node *allocate_nodes(size_t count)
-{
-    size_t size = count * sizeof(struct acl_node);
-    struct acl_node *nodes = allocate(size);
-    return nodes ? memset(nodes, 0, size) : NULL;
-}
-
 /* A large pool moves to large pages; out of memory it stays where it is. */
 static char *settle_pool(char *pool, size_t size)
 {
@@ -135,39 +121,57 @@ static void take_arrays(struct acl_builder *b, struct acl_segment *s)
     s->condition_count = b->condition_count;
     s->nets = take(&b->nets, b->net_count * sizeof *b->nets);
     s->net_count = b->net_count;
+    s->codes = take(&b->codes, b->code_count * sizeof *b->codes);
+    s->code_count = b->code_count;
     s->roles = take(&b->roles, b->role_count * sizeof *b->roles);
     s->pool = settle_pool(take(&b->strings.pool, b->strings.pool_used), b->strings.pool_used);
     s->pool_size = b->strings.pool_used;
 }
 
+#define GROUP 4 /* nodes that share a shift, on average */
+
+/* A segment with sizes and memory for the builder's nodes, or NULL when out of memory. */
+static struct acl_segment *new_segment(const struct acl_builder *b)
+{
+    struct acl_segment *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    uint32_t nodes = b->node_count - b->role_limit;
+    atomic_init(&s->references, 1);
+    s->seed = b->seed;
+    s->root_count = b->role_limit;
+    s->table_size = table_size(nodes);
+    s->shift_count = nodes / GROUP + 1;
+    size_t size = ((size_t)s->root_count + s->table_size) * sizeof *s->nodes;
+    s->nodes = allocate(size + s->shift_count);
+    if (!s->nodes) {
+        free(s);
+        return NULL;
+    }
+    s->shifts = (uint8_t *)s->nodes + size;
+    return s;
+}
+
 struct acl_segment *acl_builder_finish(struct acl_builder *b)
 {
-    static const char slack[POOL_SLACK];
-    if (acl_strings_append(&b->strings, slack, sizeof slack) == ACL_STRINGS_NONE)
-        return NULL;
-    struct acl_segment *s = calloc(1, sizeof *s);
+    struct acl_segment *s = new_segment(b);
+    size_t words = s ? ((size_t)s->root_count + s->table_size) / 64 + 1 : 0;
     uint32_t *map = calloc((size_t)b->node_count + 1, sizeof *map);
-    if (s) {
-        atomic_init(&s->references, 1);
-        s->seed = b->seed;
-        s->root_count = b->role_limit;
-        s->table_size = table_size(b->node_count - b->role_limit);
-        s->nodes = allocate_nodes((size_t)s->root_count + s->table_size);
-    }
-    if (!s || !map || !s->nodes || !choose_places(b, s, map)) {
-        if (s)
-            free(s->nodes);
+    uint64_t *bits = calloc(2 * words + 1, sizeof *bits);
+    if (s && map && bits && acl_choose_places(b, s, map, bits, bits + words)) {
+        mark_denies(b);
+        chain_children(b);
+        place_nodes(b, s, map, bits, bits + words);
+        for (uint32_t i = 0; i < b->rule_count; i++)
+            b->rules[i].node = map[b->rules[i].node];
+        take_arrays(b, s);
+    } else if (s) {
+        free(s->nodes);
         free(s);
-        free(map);
-        return NULL;
+        s = NULL;
     }
-    mark_denies(b);
-    chain_children(b);
-    place_nodes(b, s, map);
-    for (uint32_t i = 0; i < b->rule_count; i++)
-        b->rules[i].node = map[b->rules[i].node];
-    take_arrays(b, s);
     free(map);
+    free(bits);
     return s;
 }
 
@@ -184,6 +188,7 @@ void acl_segment_release(struct acl_segment *s)
     free(s->rules);
     free(s->conditions);
     free(s->nets);
+    free(s->codes);
     free(s->roles);
     free(s->pool);
     free(s);
@@ -193,5 +198,5 @@ size_t acl_segment_memory(const struct acl_segment *s)
 {
     return sizeof *s + ((size_t)s->root_count + s->table_size) * sizeof *s->nodes + s->rule_count * sizeof *s->rules +
            s->condition_count * sizeof *s->conditions + s->net_count * sizeof *s->nets +
-           s->root_count * sizeof *s->roles + s->pool_size;
+           s->code_count * sizeof *s->codes + s->shift_count + s->root_count * sizeof *s->roles + s->pool_size;
 }

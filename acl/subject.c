@@ -183,7 +183,7 @@ const char *acl_subject_role(const struct acl_policy *policy, const struct acl_s
 static bool is_bindable(const struct acl_node *node, const struct acl_subject *subject)
 {
     const struct acl_value *value = &subject->values[acl_node_slot(node)];
-    bool opens = node->depth == 1 && acl_node_prefix(node) == 0;
+    bool opens = acl_node_opens(node);
     if (value->state == ACL_VALUE_BOUND)
         return !(opens && value->dollar);
     for (uint32_t i = 0; i < value->count; i++)

@@ -32,7 +32,7 @@ static bool is_any_level(const struct acl_walk *walk, const struct acl_node *nod
     if (node->kind < ACL_NODE_ONE)
         return false;
     const struct acl_value *value = &walk->subject->values[acl_node_slot(node)];
-    bool opens = node->depth == 1 && acl_node_prefix(node) == 0, partly = value->partly || !value->count;
+    bool opens = acl_node_opens(node), partly = value->partly || !value->count;
     if (node->kind != ACL_NODE_ANY)
         return value->state != ACL_VALUE_BOUND || (opens && value->dollar);
     for (uint32_t i = 0; i < value->count; i++)
@@ -52,7 +52,7 @@ static bool is_asked_one(struct asked *a, const struct acl_node *node, const str
 static bool is_asked_any(struct asked *a, const struct acl_node *node, const struct acl_value *value)
 {
     const struct acl_level *level = &a->walk->context->asked.levels[a->left - 1];
-    bool opens = node->depth == 1 && acl_node_prefix(node) == 0;
+    bool opens = acl_node_opens(node);
     for (uint32_t i = 0; i < value->count; i++) {
         if (!(opens && acl_is_dollar(&value->levels[i])) && level->kind == ACL_TOKEN_LITERAL &&
             acl_value_fits(a->segment, node, &value->levels[i], level)) {
@@ -88,8 +88,7 @@ static bool is_asked_level(struct asked *a, const struct acl_node *node)
         return level->kind == ACL_TOKEN_PLUS;
     case ACL_NODE_LITERAL:
         a->left--;
-        return level->kind == ACL_TOKEN_LITERAL && level->length == node->length &&
-               memcmp(level->text, acl_node_text(a->segment, node), node->length) == 0;
+        return level->kind == ACL_TOKEN_LITERAL && acl_node_is(a->segment, node, level);
     case ACL_NODE_ONE:
         return is_asked_one(a, node, &a->walk->subject->values[acl_node_slot(node)]);
     case ACL_NODE_ANY:

@@ -145,8 +145,7 @@ static unsigned takes(const struct acl_trial *trial, const struct acl_found *fou
     if (level->kind != ACL_TOKEN_LITERAL)
         return 0;
     if (node->kind == ACL_NODE_LITERAL)
-        return level->length == node->length &&
-               memcmp(level->text, acl_node_text(found->segment, node), node->length) == 0;
+        return acl_node_is(found->segment, node, level);
     const struct acl_value *value = &trial->subject->values[acl_node_slot(node)];
     if (node->kind == ACL_NODE_ONE)
         return value->state == ACL_VALUE_BOUND && acl_value_fits(found->segment, node, &value->level, level);
@@ -185,7 +184,7 @@ static void say_level(const struct acl_trial *trial, const struct acl_found *fou
     why += begun;
     size -= (size_t)begun;
     if (node->kind == ACL_NODE_LITERAL) {
-        struct acl_level wanted = {.text = acl_node_text(found->segment, node), .length = node->length};
+        struct acl_level wanted = {.text = acl_node_text(found->segment, node), .length = acl_node_length(node)};
         snprintf(why, size, "\"%.*s\"", shown(&wanted), wanted.text);
         return;
     }
@@ -205,7 +204,7 @@ unsigned acl_trial_nearness(const struct acl_trial *trial, const struct acl_foun
     const struct acl_level *levels = filter ? trial->context->asked.levels : trial->context->topic.levels;
     unsigned count = filter ? trial->context->asked.count : trial->context->topic.count, at = 0;
     const struct acl_node *nodes[ACL_FILTER_LEVELS], *node = &found->segment->nodes[found->rule->node];
-    unsigned depth = node->depth;
+    unsigned depth = acl_node_depth(found->segment, node);
     for (unsigned i = depth; i > 0; node = &found->segment->nodes[node->parent])
         nodes[--i] = node;
     for (unsigned i = 0; i < depth; i++) {

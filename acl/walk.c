@@ -52,7 +52,7 @@ static inline void consider(struct acl_walk *walk, const struct acl_segment *seg
 {
     if (unlikely(deny_only || node->flags & ACL_HAS_CONDITION))
         acl_walk_rules(walk, segment, (uint32_t)(node - segment->nodes), end, deny_only, 0);
-    int32_t code = node->code[end][walk->action];
+    int32_t code = acl_node_code(segment, node, end, walk->action);
     if (code == ACL_CODE_NONE || unlikely(deny_only))
         return;
     int64_t rank = walk->base + code;
@@ -143,7 +143,7 @@ static void fetch_path(const struct acl_segment *segment, uint32_t root, struct 
         if (!level->hash)
             level->hash = acl_label_hash(segment->seed, level->head, level->text, level->length);
         hash = acl_path_hash(hash, level->hash);
-        __builtin_prefetch(&segment->nodes[acl_table_start(segment, hash)]);
+        __builtin_prefetch(&segment->nodes[acl_table_place(segment, hash)]);
     }
 }
 
