@@ -1,7 +1,7 @@
 #include "acl/binding.h"
 
+#include "acl/memory.h"
 #include "acl/parse.h"
-#include "acl/strings.h"
 #include "core/memory.h"
 
 #include <stdlib.h>

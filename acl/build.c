@@ -1,32 +1,11 @@
 #include "acl/build.h"
 
 #include "acl/label.h"
+#include "acl/memory.h"
 #include "acl/strings.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool grow_index(struct acl_builder *b, size_t nodes)
-{
-    size_t size = 64;
-    while (size < nodes * 2)
-        size *= 2;
-    if (size > UINT32_MAX / 2)
-        return false;
-    uint32_t *index = calloc(size, sizeof *index);
-    if (!index)
-        return false;
-    free(b->index);
-    b->index = index;
-    b->mask = (uint32_t)size - 1;
-    for (uint32_t i = b->role_limit; i < b->node_count; i++) {
-        uint32_t at = b->nodes[i].hash & b->mask;
-        while (index[at])
-            at = (at + 1) & b->mask;
-        index[at] = i + 1;
-    }
-    return true;
-}
 
 struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slots *slots, uint64_t seed)
 {
@@ -39,13 +18,12 @@ struct acl_builder *acl_builder_new(uint32_t roles, size_t rules, struct acl_slo
     acl_strings_init(&b->strings, seed);
     b->roles = calloc(roles ? roles : 1, sizeof *b->roles);
     if (!b->roles || !acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, roles + rules) ||
-        !acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, rules) || !grow_index(b, rules * 2)) {
+        !acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, rules) || !acl_builder_expect(b, rules * 2)) {
         acl_builder_free(&b);
         return NULL;
     }
-    for (uint32_t i = 0; i < roles; i++) {
+    for (uint32_t i = 0; i < roles; i++)
         b->nodes[i] = (struct acl_node){.kind = ACL_NODE_ROOT, .parent = i, .hash = acl_root_hash(seed, i)};
-    }
     b->node_count = roles;
     return b;
 }
@@ -93,106 +71,6 @@ void acl_builder_drop_role(struct acl_builder *b)
         forget_rules(&b->nodes[i]);
 }
 
-/* What a node is looked up by, beside its parent. */
-struct key {
-    uint64_t head;
-    const char *text;
-    uint32_t length;
-    enum acl_node_kind kind;
-};
-
-static bool is_key(const struct acl_builder *b, const struct acl_node *node, uint32_t parent, const struct key *key)
-{
-    if (node->parent != parent || node->head != key->head || node->kind != key->kind ||
-        acl_node_length(node) != key->length)
-        return false;
-    const char *label = node->length == ACL_LONG_LABEL ? b->strings.pool + node->tail[0] : (const char *)node;
-    if (key->kind == ACL_NODE_LITERAL)
-        return key->length <= 8 || memcmp(label + 8, key->text + 8, key->length - 8) == 0;
-    return !key->length || memcmp(label, key->text, key->length) == 0;
-}
-
-static uint32_t key_hash(const struct acl_builder *b, uint32_t parent, const struct key *key)
-{
-    uint64_t head = key->kind == ACL_NODE_LITERAL ? key->head : (key->head + 1) * ACL_HASH_FACTOR + key->kind;
-    return acl_path_hash(b->nodes[parent].hash, acl_label_hash(b->seed, head, key->text, key->length));
-}
-
-/* Writes the label into the node, or, of a placeholder and if it is long, into the pool. */
-static bool set_label(struct acl_builder *b, struct acl_node *node, const struct key *key)
-{
-    node->head = key->head;
-    if (key->kind == ACL_NODE_LITERAL && key->length <= ACL_INLINE_LABEL) {
-        memcpy((char *)node, key->text, key->length);
-        node->length = (uint8_t)key->length;
-        return true;
-    }
-    if (!key->length)
-        return true;
-    node->tail[0] = acl_strings_append(&b->strings, key->text, key->length);
-    node->tail[1] = key->length;
-    node->length = ACL_LONG_LABEL;
-    return node->tail[0] != ACL_STRINGS_NONE;
-}
-
-static int add_node(struct acl_builder *b, uint32_t parent, const struct key *key, uint32_t hash)
-{
-    if (!acl_grow(&b->nodes, &b->node_capacity, sizeof *b->nodes, (size_t)b->node_count + 1))
-        return GUARD_ERR_NOMEM;
-    struct acl_node *node = &b->nodes[b->node_count];
-    *node = (struct acl_node){.parent = parent, .kind = (uint8_t)key->kind, .hash = hash};
-    if (b->nodes[parent].kind == ACL_NODE_ROOT)
-        node->marks = ACL_FIRST_LEVEL;
-    if (!set_label(b, node, key))
-        return GUARD_ERR_NOMEM;
-    b->node_count++;
-    return GUARD_OK;
-}
-
-/* Finds or makes the child; *at is the parent before and the child after. */
-static int descend(struct acl_builder *b, const struct key *key, uint32_t *at)
-{
-    uint32_t hash = key_hash(b, *at, key);
-    if ((size_t)b->node_count * 2 > b->mask && !grow_index(b, (size_t)b->node_count * 2))
-        return GUARD_ERR_NOMEM;
-    uint32_t place = hash & b->mask;
-    for (; b->index[place]; place = (place + 1) & b->mask) {
-        uint32_t node = b->index[place] - 1;
-        if (b->nodes[node].hash == hash && is_key(b, &b->nodes[node], *at, key)) {
-            *at = node;
-            return GUARD_OK;
-        }
-    }
-    int rc = add_node(b, *at, key, hash);
-    if (rc != GUARD_OK)
-        return rc;
-    b->index[place] = b->node_count;
-    *at = b->node_count - 1;
-    return GUARD_OK;
-}
-
-static int find_end(struct acl_builder *b, const struct acl_parsed *rule, uint32_t *node)
-{
-    *node = b->role_count - 1;
-    for (unsigned i = 0; i < rule->level_count; i++) {
-        const struct acl_parsed_level *level = &rule->levels[i];
-        struct key key = {0, rule->text + level->text, level->length, level->kind};
-        if (level->kind == ACL_NODE_LITERAL) {
-            key.head = acl_head(key.text, key.length);
-        } else if (level->kind != ACL_NODE_PLUS) {
-            uint32_t slot;
-            int rc = acl_slots_add(b->slots, level->name, level->kind, &slot);
-            if (rc != GUARD_OK)
-                return rc;
-            key.head = slot | (uint64_t)level->prefix << 32;
-        }
-        int rc = descend(b, &key, node);
-        if (rc != GUARD_OK)
-            return rc;
-    }
-    return GUARD_OK;
-}
-
 static int add_condition(struct acl_builder *b, const struct acl_parsed *rule, uint32_t *condition)
 {
     *condition = 0;
@@ -211,11 +89,25 @@ static int add_condition(struct acl_builder *b, const struct acl_parsed *rule, u
     return GUARD_OK;
 }
 
+/* Places are a file's name again and again. */
+static uint32_t add_place(struct acl_builder *b, const char *place)
+{
+    if (!b->strings.count || strcmp(b->strings.pool + b->last_place, place) != 0) {
+        uint32_t number = acl_strings_add(&b->strings, place, strlen(place));
+        if (number == ACL_STRINGS_NONE)
+            return number;
+        b->last_place = b->strings.offsets[number];
+    }
+    return b->last_place;
+}
+
 static int add_strings(struct acl_builder *b, const struct acl_rule_origin *origin, uint32_t *name, uint32_t *place)
 {
     uint32_t number = acl_strings_add(&b->strings, origin->name, strlen(origin->name));
-    uint32_t where = acl_strings_add(&b->strings, origin->place, strlen(origin->place));
-    if (number == ACL_STRINGS_NONE || where == ACL_STRINGS_NONE)
+    if (number == ACL_STRINGS_NONE)
+        return GUARD_ERR_NOMEM;
+    *place = add_place(b, origin->place);
+    if (*place == ACL_STRINGS_NONE)
         return GUARD_ERR_NOMEM;
     uint32_t before = b->last_role_capacity;
     if (!acl_grow(&b->last_role, &b->last_role_capacity, sizeof *b->last_role, b->strings.count))
@@ -225,7 +117,6 @@ static int add_strings(struct acl_builder *b, const struct acl_rule_origin *orig
         return GUARD_ERR_INVALID;
     b->last_role[number] = b->role_count;
     *name = b->strings.offsets[number];
-    *place = b->strings.offsets[where];
     return GUARD_OK;
 }
 
@@ -283,11 +174,14 @@ static bool enter_codes(struct acl_builder *b, struct acl_node *node, const stru
 int acl_builder_add(struct acl_builder *b, const struct acl_parsed *parsed, const struct acl_rule_origin *origin)
 {
     uint32_t node, condition, name, place;
+    struct acl_path path;
     if (!acl_grow(&b->rules, &b->rule_capacity, sizeof *b->rules, (size_t)b->rule_count + 1))
         return GUARD_ERR_NOMEM;
-    int rc = add_strings(b, origin, &name, &place);
+    int rc = acl_builder_path(b, parsed, &path);
     if (rc == GUARD_OK)
-        rc = find_end(b, parsed, &node);
+        rc = add_strings(b, origin, &name, &place);
+    if (rc == GUARD_OK)
+        rc = acl_builder_descend(b, &path, &node);
     if (rc == GUARD_OK)
         rc = add_condition(b, parsed, &condition);
     if (rc != GUARD_OK)

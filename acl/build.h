@@ -5,6 +5,25 @@
 #include "acl/names.h"
 #include "acl/parse.h"
 
+/* What a node is looked up by, beside its parent. */
+struct acl_key {
+    uint64_t head;
+    const char *text;
+    uint32_t length;
+    uint32_t hash; /* of the path to it */
+    enum acl_node_kind kind;
+};
+
+/* The levels of a rule. Texts are those of the parsed rule. */
+struct acl_path {
+    unsigned count;
+    struct acl_key keys[ACL_FILTER_LEVELS];
+};
+
+struct acl_index {
+    uint32_t hash, node; /* node + 1; 0: free */
+};
+
 /*
  * While rules are added, nodes stand in the order they came (parents before children) beside an index of their own.
  * acl_builder_finish puts them at their places in the segment's table.
@@ -14,7 +33,7 @@ struct acl_builder {
     uint64_t seed;
     struct acl_node *nodes;
     uint32_t node_count, node_capacity;
-    uint32_t *index; /* open addressing; node + 1; 0: free */
+    struct acl_index *index; /* open addressing */
     uint32_t mask;
     struct acl_rule *rules;
     uint32_t rule_count, rule_capacity;
@@ -28,6 +47,7 @@ struct acl_builder {
     uint32_t role_count, role_limit;
     uint32_t role_node;         /* node_count when the role began */
     struct acl_strings strings; /* names of rules and places; its pool is the segment's */
+    uint32_t last_place;        /* offset of the place of the rule before */
     uint32_t *last_role;        /* of each string: the role that used it as a rule's name, + 1 */
     uint32_t last_role_capacity;
 };
@@ -62,6 +82,18 @@ void acl_builder_drop_role(struct acl_builder *builder);
 
 /* The segment, with one reference, or NULL when out of memory. The builder is used up and only to be freed. */
 struct acl_segment *acl_builder_finish(struct acl_builder *builder);
+
+/* Room in the index for that many nodes. False when out of memory. */
+bool acl_builder_expect(struct acl_builder *builder, size_t nodes);
+
+/*
+ * The keys of a rule's levels in the role begun last; asks for the lines of memory that acl_builder_descend will need.
+ * GUARD_OK, GUARD_ERR_NOMEM, GUARD_ERR_LIMIT.
+ */
+int acl_builder_path(struct acl_builder *builder, const struct acl_parsed *rule, struct acl_path *path);
+
+/* Finds the node of a path, or makes it. GUARD_OK or GUARD_ERR_NOMEM. */
+int acl_builder_descend(struct acl_builder *builder, const struct acl_path *path, uint32_t *node);
 
 /*
  * Chooses the places of the builder's nodes in the table of a segment whose sizes and memory are set, and writes its

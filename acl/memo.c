@@ -149,7 +149,9 @@ static void drop_outranked(struct acl_memo *memo)
 
 static void make(struct acl_walk *walk, struct acl_memo *memo)
 {
-    struct memo_walk m = {.walk = walk, .memo = memo};
+    struct memo_walk m; /* most of its stack stays as it is */
+    m.walk = walk;
+    m.memo = memo;
     const struct acl_subject *subject = walk->subject;
     memo->epoch = walk->policy->epoch;
     memo->fingerprint = subject->fingerprint;

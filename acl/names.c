@@ -1,5 +1,7 @@
 #include "acl/names.h"
 
+#include "acl/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +97,7 @@ size_t acl_names_memory(const struct acl_names *names)
     size_t size = 0;
     for (; names; names = names->base)
         size += sizeof *names + names->strings.pool_size + sizeof(uint32_t) * names->strings.capacity +
-                sizeof(uint32_t) * ((size_t)names->strings.mask + 1);
+                sizeof *names->strings.index * ((size_t)names->strings.mask + 1);
     return size;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "acl/build.h"
 #include "acl/label.h"
+#include "acl/memory.h"
 
 #include <stdlib.h>
 
@@ -101,7 +102,7 @@ bool acl_choose_places(const struct acl_builder *b, struct acl_segment *segment,
 {
     struct placing p = {.segment = segment, .map = map, .taken = taken, .more = more};
     p.ends = calloc(segment->shift_count, sizeof *p.ends);
-    p.members = calloc((size_t)b->node_count + 1, sizeof *p.members);
+    p.members = acl_zeroed((size_t)b->node_count + 1, sizeof *p.members);
     bool good = p.ends && p.members;
     for (uint32_t i = 0; i < segment->root_count; i++)
         map[i] = i;

@@ -1,5 +1,8 @@
 #include "acl/recall.h"
 
+#include <stddef.h>
+#include <string.h>
+
 bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subject *subject)
 {
     if (pattern->opens && subject->values[pattern->slot[0]].dollar)
@@ -91,6 +94,7 @@ static void cut_pieces(struct learning *l)
         pattern->fixed += (uint32_t)size;
         from = level ? level->text + level->length : end;
     }
+    pattern->text[pattern->fixed] = '\0';
 }
 
 /* Where a literal level of the topic stands in the pattern's text. */
@@ -160,13 +164,16 @@ void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, 
         decision->flags)
         return;
     const struct acl_candidate *winner = find_winner(walk, memo);
-    struct acl_pattern head = {.decision = *decision};
+    struct acl_pattern head; /* of which only what comes before the text is used */
+    memset(&head, 0, offsetof(struct acl_pattern, text));
+    head.decision = *decision;
     struct learning l = {.topic = topic, .pattern = &head};
     open_levels(&l, memo, winner);
     l.pattern = place_of(&l, patterns);
     if (walk->context->again.topic == l.pattern->text) /* it is overwritten */
         walk->context->again = (struct acl_again){0};
-    *l.pattern = head; /* levels of tests point into its text, so it is written in its place */
+    /* levels of tests point into its text, so it is written in its place */
+    memcpy(l.pattern, &head, offsetof(struct acl_pattern, text));
     cut_pieces(&l);
     if (!write_tests(&l, memo, winner, walk->best.rank))
         return;

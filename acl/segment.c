@@ -1,10 +1,10 @@
 /* The second half of building: nodes go to their places in the table, children are chained, arrays are cut to size. */
 #include "acl/build.h"
 #include "acl/label.h"
+#include "acl/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* Two places a node while it is small, five for four nodes when memory counts. */
 static uint32_t table_size(uint32_t nodes)
@@ -42,11 +42,17 @@ static void chain_to_parent(struct acl_builder *b, uint32_t index)
     parent->first_child = index;
 }
 
-/* Children in the order plus, placeholders, literals with denies below, other literals; within each as they came. */
+/*
+ * Children in the order plus, placeholders, literals with denies below, other literals; within each as they came. Most
+ * tables hold one or two of these, so each is looked for only if there is one.
+ */
 static void chain_children(struct acl_builder *b)
 {
+    bool there[SORTS] = {false};
+    for (uint32_t i = b->role_limit; i < b->node_count; i++)
+        there[sort_of(&b->nodes[i])] = true;
     for (int sort = 0; sort < SORTS; sort++)
-        for (uint32_t i = b->node_count; i-- > b->role_limit;)
+        for (uint32_t i = there[sort] ? b->node_count : 0; i-- > b->role_limit;)
             if (sort_of(&b->nodes[i]) == (enum sort)sort)
                 chain_to_parent(b, i);
 }
@@ -86,33 +92,6 @@ static void *take(void *array_pointer, size_t size)
     return cut ? cut : array;
 }
 
-#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-
-/*
- * Room for what look-ups touch at random. When it is large it is put on large pages where the system has them: with
- * small ones nearly every look-up misses the TLB, too.
- */
-static void *allocate(size_t size)
-{
-    bool large = size >= 4 * HUGE_PAGE;
-    size_t unit = large ? HUGE_PAGE : 64;
-    void *memory = aligned_alloc(unit, (size + unit - 1) / unit * unit);
-    if (memory && large)
-        madvise(memory, size, MADV_HUGEPAGE); /* only advice: nothing is lost if it is not taken */
-    return memory;
-}
-
-/* A large pool moves to large pages; out of memory it stays where it is. */
-static char *settle_pool(char *pool, size_t size)
-{
-    char *settled = size >= 4 * HUGE_PAGE ? allocate(size) : NULL;
-    if (!settled)
-        return pool;
-    memcpy(settled, pool, size);
-    free(pool);
-    return settled;
-}
-
 static void take_arrays(struct acl_builder *b, struct acl_segment *s)
 {
     s->rules = take(&b->rules, b->rule_count * sizeof *b->rules);
@@ -124,7 +103,7 @@ static void take_arrays(struct acl_builder *b, struct acl_segment *s)
     s->codes = take(&b->codes, b->code_count * sizeof *b->codes);
     s->code_count = b->code_count;
     s->roles = take(&b->roles, b->role_count * sizeof *b->roles);
-    s->pool = settle_pool(take(&b->strings.pool, b->strings.pool_used), b->strings.pool_used);
+    s->pool = take(&b->strings.pool, b->strings.pool_used);
     s->pool_size = b->strings.pool_used;
 }
 
@@ -143,7 +122,7 @@ static struct acl_segment *new_segment(const struct acl_builder *b)
     s->table_size = table_size(nodes);
     s->shift_count = nodes / GROUP + 1;
     size_t size = ((size_t)s->root_count + s->table_size) * sizeof *s->nodes;
-    s->nodes = allocate(size + s->shift_count);
+    s->nodes = acl_allocate(size + s->shift_count);
     if (!s->nodes) {
         free(s);
         return NULL;
@@ -156,7 +135,7 @@ struct acl_segment *acl_builder_finish(struct acl_builder *b)
 {
     struct acl_segment *s = new_segment(b);
     size_t words = s ? ((size_t)s->root_count + s->table_size) / 64 + 1 : 0;
-    uint32_t *map = calloc((size_t)b->node_count + 1, sizeof *map);
+    uint32_t *map = acl_zeroed((size_t)b->node_count + 1, sizeof *map);
     uint64_t *bits = calloc(2 * words + 1, sizeof *bits);
     if (s && map && bits && acl_choose_places(b, s, map, bits, bits + words)) {
         mark_denies(b);

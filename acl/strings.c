@@ -1,28 +1,10 @@
 #include "acl/strings.h"
 
 #include "acl/label.h"
+#include "acl/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-bool acl_grow(void *array_pointer, uint32_t *capacity, size_t element, size_t need)
-{
-    if (need <= *capacity)
-        return true;
-    size_t wanted = *capacity ? *capacity : 16;
-    while (wanted < need)
-        wanted *= 2;
-    if (wanted > UINT32_MAX - 1)
-        return false;
-    void *array;
-    memcpy(&array, array_pointer, sizeof array);
-    array = reallocarray(array, wanted, element);
-    if (!array)
-        return false;
-    memcpy(array_pointer, &array, sizeof array);
-    *capacity = (uint32_t)wanted;
-    return true;
-}
 
 void acl_strings_init(struct acl_strings *strings, uint64_t seed)
 {
@@ -43,11 +25,13 @@ static uint32_t hash_of(const struct acl_strings *strings, const char *text, siz
 }
 
 /* The place of the index where text is, or where it would go. */
-static uint32_t place_of(const struct acl_strings *strings, const char *text, size_t length)
+static uint32_t place_of(const struct acl_strings *strings, const char *text, size_t length, uint32_t hash)
 {
-    uint32_t at = hash_of(strings, text, length) & strings->mask;
-    for (; strings->index[at]; at = (at + 1) & strings->mask) {
-        const char *have = acl_strings_text(strings, strings->index[at] - 1);
+    uint32_t at = hash & strings->mask;
+    for (; strings->index[at].number; at = (at + 1) & strings->mask) {
+        if (strings->index[at].hash != hash)
+            continue;
+        const char *have = acl_strings_text(strings, strings->index[at].number - 1);
         if (strncmp(have, text, length) == 0 && have[length] == '\0')
             break;
     }
@@ -58,25 +42,27 @@ uint32_t acl_strings_find(const struct acl_strings *strings, const char *text, s
 {
     if (!strings->count)
         return ACL_STRINGS_NONE;
-    return strings->index[place_of(strings, text, length)] - 1; /* free: 0 - 1 is ACL_STRINGS_NONE */
+    /* free: 0 - 1 is ACL_STRINGS_NONE */
+    return strings->index[place_of(strings, text, length, hash_of(strings, text, length))].number - 1;
 }
 
 static bool grow_index(struct acl_strings *strings)
 {
     uint32_t size = strings->index ? (strings->mask + 1) * 2 : 32;
-    uint32_t *index = calloc(size, sizeof *index);
+    struct acl_string_index *index = acl_zeroed(size, sizeof *index);
     if (!index)
         return false;
+    for (uint32_t i = 0; strings->index && i <= strings->mask; i++) {
+        if (!strings->index[i].number)
+            continue;
+        uint32_t at = strings->index[i].hash & (size - 1);
+        while (index[at].number)
+            at = (at + 1) & (size - 1);
+        index[at] = strings->index[i];
+    }
     free(strings->index);
     strings->index = index;
     strings->mask = size - 1;
-    for (uint32_t i = 0; i < strings->count; i++) {
-        const char *text = acl_strings_text(strings, i);
-        uint32_t at = hash_of(strings, text, strlen(text)) & strings->mask;
-        while (index[at])
-            at = (at + 1) & strings->mask;
-        index[at] = i + 1;
-    }
     return true;
 }
 
@@ -95,15 +81,15 @@ uint32_t acl_strings_add(struct acl_strings *strings, const char *text, size_t l
 {
     if ((!strings->index || strings->count * 2 >= strings->mask) && !grow_index(strings))
         return ACL_STRINGS_NONE;
-    uint32_t at = place_of(strings, text, length);
-    if (strings->index[at])
-        return strings->index[at] - 1;
+    uint32_t hash = hash_of(strings, text, length), at = place_of(strings, text, length, hash);
+    if (strings->index[at].number)
+        return strings->index[at].number - 1;
     if (!acl_grow(&strings->offsets, &strings->capacity, sizeof *strings->offsets, (size_t)strings->count + 1))
         return ACL_STRINGS_NONE;
     uint32_t offset = acl_strings_append(strings, text, length);
     if (offset == ACL_STRINGS_NONE)
         return ACL_STRINGS_NONE;
     strings->offsets[strings->count] = offset;
-    strings->index[at] = ++strings->count;
+    strings->index[at] = (struct acl_string_index){hash, ++strings->count};
     return strings->count - 1;
 }

@@ -8,13 +8,17 @@
 
 #define ACL_STRINGS_NONE UINT32_MAX
 
+struct acl_string_index {
+    uint32_t hash, number; /* number + 1; 0: free */
+};
+
 struct acl_strings {
     uint64_t seed;
     char *pool; /* texts, each with a NUL */
     uint32_t pool_used, pool_size;
     uint32_t *offsets; /* by number */
     uint32_t count, capacity;
-    uint32_t *index; /* open addressing; number + 1; 0: free */
+    struct acl_string_index *index; /* open addressing */
     uint32_t mask;
 };
 
@@ -34,9 +38,5 @@ static inline const char *acl_strings_text(const struct acl_strings *strings, ui
 {
     return strings->pool + strings->offsets[number];
 }
-
-/* Doubles *array (of *capacity elements of that size) until it holds need. False when out of memory or above 2^32 - 2.
- */
-bool acl_grow(void *array_pointer, uint32_t *capacity, size_t element, size_t need);
 
 #endif

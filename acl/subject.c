@@ -4,6 +4,7 @@
 #include "acl/binding.h"
 #include "acl/build.h"
 #include "acl/label.h"
+#include "acl/memory.h"
 #include "acl/policy.h"
 #include "core/siphash.h"
 
