@@ -158,30 +158,54 @@ static int compile_role(struct acl_compilation *c, struct acl_builder *builder, 
     return worst;
 }
 
-static uint32_t roles_in(const struct ordered *o)
+/* Where a slice that begins at `start` ends: with a role, and with `rules` lines or soon behind. */
+static size_t slice_end(const struct ordered *o, size_t start, size_t rules)
+{
+    size_t end = o->count - start > rules ? start + rules : o->count;
+    while (end < o->count && o->locals[end] == o->locals[end - 1])
+        end++;
+    return end;
+}
+
+static uint32_t roles_in(const struct ordered *o, size_t start, size_t end)
 {
     uint32_t roles = 0;
-    for (size_t i = 0; i < o->count; i++)
-        roles += i == 0 || o->locals[i] != o->locals[i - 1];
+    for (size_t i = start; i < end; i++)
+        roles += i == start || o->locals[i] != o->locals[i - 1];
     return roles;
 }
 
-static int compile_ordered(struct acl_compilation *c, const struct ordered *o)
+static int compile_slice(struct acl_compilation *c, const struct ordered *o, size_t start, size_t end)
 {
-    struct acl_builder *builder = acl_builder_new(roles_in(o), o->count, c->slots, c->seed);
+    struct acl_builder *builder = acl_builder_new(roles_in(o, start, end), end - start, c->slots, c->seed);
     struct acl_parsed *parsed = malloc(sizeof *parsed);
     int worst = builder && parsed ? GUARD_OK : GUARD_ERR_NOMEM;
-    for (size_t i = 0; worst != GUARD_ERR_NOMEM && i < o->count;) {
+    for (size_t i = start; worst != GUARD_ERR_NOMEM && i < end;) {
         int rc = compile_role(c, builder, parsed, o, &i);
         if (rc != GUARD_OK)
             worst = rc;
     }
-    if (worst == GUARD_OK && o->count) {
-        c->segment = acl_builder_finish(builder);
-        worst = c->segment ? GUARD_OK : GUARD_ERR_NOMEM;
+    if (worst == GUARD_OK) {
+        struct acl_segment *segment = acl_builder_finish(builder);
+        if (segment)
+            c->segments[c->segment_count++] = segment;
+        worst = segment ? GUARD_OK : GUARD_ERR_NOMEM;
     }
     acl_builder_free(&builder);
     free(parsed);
+    return worst;
+}
+
+static int compile_ordered(struct acl_compilation *c, const struct ordered *o)
+{
+    size_t rules = o->count / ACL_SLICES + 1;
+    int worst = GUARD_OK;
+    for (size_t start = 0, end; worst != GUARD_ERR_NOMEM && start < o->count; start = end) {
+        end = slice_end(o, start, rules < ACL_SLICE_MIN ? ACL_SLICE_MIN : rules);
+        int rc = compile_slice(c, o, start, end);
+        if (rc != GUARD_OK)
+            worst = rc;
+    }
     return worst;
 }
 
@@ -210,7 +234,19 @@ void acl_compilation_free(struct acl_compilation *c)
     free(c->ids);
     acl_names_release(c->names);
     acl_slots_release(c->slots);
-    acl_segment_release(c->segment);
+    for (uint32_t i = 0; i < c->segment_count; i++)
+        acl_segment_release(c->segments[i]);
+}
+
+int acl_compilation_hand_over(struct acl_compilation *c, struct acl_policy *policy, struct acl_role_entry *roles)
+{
+    int rc = GUARD_OK;
+    for (uint32_t i = 0; i < c->segment_count && rc == GUARD_OK; i++) {
+        struct acl_segment *segment = c->segments[i];
+        c->segments[i] = NULL;
+        rc = acl_policy_add_part(policy, roles, segment);
+    }
+    return rc;
 }
 
 /* ---- [assign], [default], [client] ---- */
@@ -302,9 +338,7 @@ static int assemble(struct acl_compilation *c, struct acl_bindings *bindings, st
     struct acl_policy *policy = roles ? acl_policy_new(c->seed, 0, roles, c->names, c->slots, bindings) : NULL;
     if (!policy)
         return GUARD_ERR_NOMEM;
-    struct acl_segment *segment = c->segment;
-    c->segment = NULL;
-    int rc = segment ? acl_policy_add_part(policy, roles, segment) : GUARD_OK;
+    int rc = acl_compilation_hand_over(c, policy, roles);
     for (uint32_t i = 0; i < c->roles.count; i++)
         if (c->bad[i])
             roles[c->ids[i]].broken = true;

@@ -76,10 +76,8 @@ static int assemble(struct acl_compilation *c, const struct acl_policy *base, st
         return GUARD_ERR_NOMEM;
     int rc = acl_policy_copy_parts(policy, base);
     if (rc == GUARD_OK) {
-        struct acl_segment *segment = c->segment;
-        c->segment = NULL;
         clear_edited(c, policy, roles);
-        rc = segment ? acl_policy_add_part(policy, roles, segment) : GUARD_OK;
+        rc = acl_compilation_hand_over(c, policy, roles);
     }
     if (rc == GUARD_OK)
         rc = acl_policy_tidy(policy, roles);

@@ -34,6 +34,13 @@ int acl_policy_tidy(struct acl_policy *policy, struct acl_role_entry *roles);
 
 /* ---- compile.c ---- */
 
+/*
+ * A large text becomes several segments: what a builder works on then fits the caches better, and its memory is used
+ * again for the next one. Looking up costs the same: a role is in one of them.
+ */
+#define ACL_SLICES    8
+#define ACL_SLICE_MIN 65536 /* rules */
+
 /* Which roles of a text are compiled, and what came of it. */
 struct acl_compilation {
     const struct guard_policy_text *text;
@@ -46,13 +53,17 @@ struct acl_compilation {
     uint32_t *ids;            /* by local number: id in names, ACL_STRINGS_NONE: no lines */
     struct acl_names *names;  /* the layer that new roles go into */
     struct acl_slots *slots;
-    struct acl_segment *segment; /* NULL: no role has lines */
+    struct acl_segment *segments[ACL_SLICES];
+    uint32_t segment_count; /* 0: no role has lines */
 };
 
 /* Compiles the roles. GUARD_OK, GUARD_ERR_SYNTAX, GUARD_ERR_NOMEM. The caller frees by acl_compilation_free in any
  * case. */
 int acl_compile_roles(struct acl_compilation *c);
 void acl_compilation_free(struct acl_compilation *c);
+
+/* Puts what was compiled into the policy's directory. GUARD_OK or GUARD_ERR_NOMEM. */
+int acl_compilation_hand_over(struct acl_compilation *c, struct acl_policy *policy, struct acl_role_entry *roles);
 
 /* Compiles [assign] and [default]. *out has a reference. */
 int acl_compile_bindings(const struct acl_compilation *c, struct acl_bindings **out);
