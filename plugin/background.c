@@ -21,6 +21,7 @@ struct guard_background {
     pthread_mutex_t job_lock;
     pthread_cond_t job_there;
     struct job *jobs, **last_job;
+    bool running; /* the thread was started */
     bool stopping;
     void (*each_second)(void *context);
     void *each_second_context;
@@ -164,7 +165,25 @@ static void post_line(void *context, enum guard_log_level level, const char *tex
     guard_background_post(context, &line->message);
 }
 
-int guard_background_start(struct guard_background **out, struct guard_error *err)
+/*
+ * With a second thread in the process the C library locks in malloc and counts in read: a tenth of what a small publish
+ * costs the broker. So the thread begins when there is something to do for it. job_lock is held.
+ */
+static bool start_thread(struct guard_background *background)
+{
+    if (background->running || background->stopping)
+        return background->running;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    background->running = pthread_create(&background->thread, NULL, work, background) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (background->running)
+        pthread_setname_np(background->thread, "guard-work");
+    return background->running;
+}
+
+int guard_background_new(struct guard_background **out, struct guard_error *err)
 {
     struct guard_background *background = calloc(1, sizeof *background);
     *out = NULL;
@@ -180,16 +199,6 @@ int guard_background_start(struct guard_background **out, struct guard_error *er
     sigemptyset(&action.sa_mask);
     sigaction(SIGURG, &action, NULL);
 
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&background->thread, NULL, work, background);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
-        free(background);
-        return guard_fail(err, GUARD_ERR_IO, "cannot start a thread: %s", strerror(rc));
-    }
-    pthread_setname_np(background->thread, "guard-work");
     *out = background;
     return GUARD_OK;
 }
@@ -203,7 +212,8 @@ void guard_background_stop(struct guard_background **background_pointer)
     background->stopping = true;
     pthread_cond_signal(&background->job_there);
     pthread_mutex_unlock(&background->job_lock);
-    pthread_join(background->thread, NULL);
+    if (background->running)
+        pthread_join(background->thread, NULL);
     /* the default of SIGURG is to be ignored; our handler's code is about to be unmapped */
     signal(SIGURG, SIG_DFL);
     while (background->messages) {
@@ -225,19 +235,26 @@ bool guard_background_run(struct guard_background *background, void (*run)(void 
         return false;
     *job = (struct job){NULL, run, context};
     pthread_mutex_lock(&background->job_lock);
-    *background->last_job = job;
-    background->last_job = &job->next;
-    pthread_cond_signal(&background->job_there);
+    bool running = start_thread(background);
+    if (running) {
+        *background->last_job = job;
+        background->last_job = &job->next;
+        pthread_cond_signal(&background->job_there);
+    }
     pthread_mutex_unlock(&background->job_lock);
-    return true;
+    if (!running)
+        free(job);
+    return running;
 }
 
-void guard_background_each_second(struct guard_background *background, void (*job)(void *context), void *context)
+bool guard_background_each_second(struct guard_background *background, void (*job)(void *context), void *context)
 {
     pthread_mutex_lock(&background->job_lock);
     background->each_second_context = context;
     background->each_second = job;
+    bool running = !job || start_thread(background);
     pthread_mutex_unlock(&background->job_lock);
+    return running;
 }
 
 void guard_background_post(struct guard_background *background, struct guard_message *message)
@@ -249,8 +266,10 @@ void guard_background_post(struct guard_background *background, struct guard_mes
     atomic_store_explicit(&background->has_messages, true, memory_order_release);
     pthread_mutex_unlock(&background->message_lock);
     guard_background_wake_broker(background);
+    bool own = pthread_equal(pthread_self(), background->broker); /* then its next TICK comes by itself */
     pthread_mutex_lock(&background->job_lock); /* the thread is to see that it may have to wake again */
-    pthread_cond_signal(&background->job_there);
+    if (own ? background->running : start_thread(background))
+        pthread_cond_signal(&background->job_there);
     pthread_mutex_unlock(&background->job_lock);
 }
 

@@ -21,20 +21,25 @@ struct guard_message {
     void (*discard)(struct guard_message *message);                              /* at shutdown */
 };
 
-/* Starts the thread. The caller is the broker thread, which messages wake up (SIGURG, whose handler is set here). */
-int guard_background_start(struct guard_background **out, struct guard_error *err);
+/*
+ * The caller is the broker thread, which messages wake up (SIGURG, whose handler is set here). The thread itself is
+ * started by the first job, or by the first message of another thread: a broker whose plugin has nothing to do stays
+ * single-threaded, which spares the C library's locks.
+ */
+int guard_background_new(struct guard_background **out, struct guard_error *err);
 
-/* Ends the thread after the jobs that wait, discards messages that nobody took. *background may be NULL. */
+/* Ends the thread, if it was started, after the jobs that wait, discards messages that nobody took. *background may be
+ * NULL. */
 void guard_background_stop(struct guard_background **background);
 
 /*
- * Runs job(context) on the thread, in order. False when out of memory: then nothing happens, and context stays the
- * caller's. Any thread.
+ * Runs job(context) on the thread, in order. False when out of memory or threads: then nothing happens, and context
+ * stays the caller's. Any thread.
  */
 bool guard_background_run(struct guard_background *background, void (*job)(void *context), void *context);
 
-/* The job that runs about once a second, between the others (watching files). */
-void guard_background_each_second(struct guard_background *background, void (*job)(void *context), void *context);
+/* The job that runs about once a second, between the others (watching files). False: there is no thread for it. */
+bool guard_background_each_second(struct guard_background *background, void (*job)(void *context), void *context);
 
 /* Hands a message to the broker thread and wakes it. Any thread; owns message from here on. */
 void guard_background_post(struct guard_background *background, struct guard_message *message);

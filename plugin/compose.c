@@ -90,7 +90,7 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
         rc = guard_tls_ports_check(plugin->options.tls_ports, err);
     guard_descriptors_reserve();
     if (rc == GUARD_OK)
-        rc = guard_background_start(&plugin->background, err);
+        rc = guard_background_new(&plugin->background, err);
     if (rc == GUARD_OK)
         rc = guard_compose_audit(plugin, err);
     if (rc == GUARD_OK)

@@ -287,6 +287,15 @@ static int check_options(const struct guard_options *options, struct guard_error
     return GUARD_OK;
 }
 
+/* Whether there is a file to look at every second, or may be after a reload. */
+static bool has_files(const struct guard_plugin *plugin, const struct issuer_set *set)
+{
+    bool files = plugin->options.jwt_issuers_file[0];
+    for (size_t i = 0; i < set->issuers->count; i++)
+        files |= set->watches[i] != NULL;
+    return files;
+}
+
 int guard_compose_tokens(struct guard_plugin *plugin, struct guard_error *err)
 {
     struct guard_token_source *source;
@@ -300,8 +309,9 @@ int guard_compose_tokens(struct guard_plugin *plugin, struct guard_error *err)
     rc = load_set(plugin, &source->set, err);
     if (rc == GUARD_OK)
         rc = make_verifier(source, &source->set, &plugin->tokens, err);
-    if (rc == GUARD_OK)
-        guard_background_each_second(plugin->background, watch_keys, plugin);
+    if (rc == GUARD_OK && has_files(plugin, &source->set) &&
+        !guard_background_each_second(plugin->background, watch_keys, plugin))
+        rc = guard_fail(err, GUARD_ERR_IO, "cannot start a thread");
     return rc;
 }
 

@@ -56,7 +56,8 @@ static void free_change_job(void *context)
 
 static void retire(struct guard_plugin *plugin, struct guard_policy_change *change)
 {
-    if (!guard_background_run(plugin->background, free_change_job, change))
+    bool little = !change->set && !change->revocations; /* at start there was none before: not worth a thread */
+    if (little || !guard_background_run(plugin->background, free_change_job, change))
         free_change(change);
 }
 

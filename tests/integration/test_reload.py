@@ -1,5 +1,6 @@
 """SIGHUP: a good policy is taken, a bad one is not, and no session is lost that may stay."""
 import time
+from pathlib import Path
 
 import pytest
 
@@ -168,3 +169,17 @@ def test_config_file_is_read_again(make_broker, tmp_path):
     assert "identity_chek" in log and "identity_check" in log
     assert broker.running
     broker.client("x/z", "a", "pw").open()
+
+
+def test_no_thread_without_work(make_broker, broker_version, eventually):
+    """Threads cost the broker the C library's locks: with a policy file alone there is none before there is work for one."""
+    if broker_version >= (2, 1):
+        pytest.skip("there passwords are verified by workers")
+    broker = make_broker(OLD, options={"audit_dir": None})
+    tasks = Path(f"/proc/{broker.process.pid}/task")
+    a = broker.client("a-id", "a", "pw").open()
+    a.publish("devices/a/data")
+    assert len(list(tasks.iterdir())) == 1
+    broker.hang_up(NEW)
+    eventually(lambda: "guard-work" in [(t / "comm").read_text().strip() for t in tasks.iterdir()])
+    assert broker.client("b-id", "b", "pw", version=V5).open().publish("alerts/1") == 0

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -49,12 +50,12 @@ def fan_out(setup, messages, subscribers=100):
 
 
 def cpu_once(setup, arguments, operations):
+    """Processor time of the broker's own thread for one operation, from when all clients are connected until all is answered."""
     settle(setup)
-    before = setup.thread_ns()
-    load(setup, *arguments)
-    settle(setup)
-    after = setup.thread_ns()
-    return (after[0] - before[0]) / operations / 1000, (after[1] - before[1]) / operations / 1000
+    stat, kept = f"/proc/{setup.process.pid}/task/{setup.process.pid}/schedstat", setup.folder / "schedstat"
+    load(setup, *arguments, "--before", f"cp {stat} {kept}.before", "--after", f"cp {stat} {kept}.after")
+    before, after = (int(Path(f"{kept}.{when}").read_text().split()[0]) for when in ("before", "after"))
+    return (after - before) / operations / 1000
 
 
 def table(title, rows):
@@ -76,7 +77,7 @@ def cpu_case(title, make, arguments, operations, rounds):
             rows = {setup.name: [] for setup in setups}
             for _ in range(rounds):
                 for setup in setups:
-                    rows[setup.name].append(cpu_once(setup, arguments(setup, False), operations)[0])
+                    rows[setup.name].append(cpu_once(setup, arguments(setup, False), operations))
             table(title, rows)
         finally:
             for setup in setups:
@@ -84,7 +85,7 @@ def cpu_case(title, make, arguments, operations, rounds):
 
 
 def cpu(options):
-    total = 60000
+    total = 200000
     for clients in options.clients:
         each = max(1, total // clients)
         cpu_case(f"A QoS 0 publish, {clients} clients, 20 templates",
@@ -134,7 +135,7 @@ def instructions(options):
 
 
 def numbers(text):
-    return [int(n) for n in text.split(",")]
+    return [int(n) for n in text.split(",") if n]
 
 
 def main():
@@ -144,6 +145,8 @@ def main():
     parser.add_argument("--sizes", type=numbers, default=[0, 1000, 10000])
     parser.add_argument("--clients", type=numbers, default=[10, 1000, 10000])
     options = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a broker and a load generator with 10,000 clients
     {"cpu": cpu, "instructions": instructions}[options.what](options)
 
 
