@@ -25,31 +25,6 @@ int auth_certificate_sha256(const void *certificate, uint8_t out[32])
     return rc;
 }
 
-int auth_certificate_serial_parse(const char *text, char out[41])
-{
-    size_t count = 0;
-    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
-        text += 2;
-    if (!*text)
-        return GUARD_ERR_SYNTAX;
-    for (size_t i = 0; text[i]; i++) {
-        char c = text[i];
-        bool between = i > 0 && text[i + 1] && text[i - 1] != ':';
-        if (c == ':' && between)
-            continue;
-        if (c >= 'a' && c <= 'f')
-            c = (char)(c - 'a' + 'A');
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F')) || count == 40)
-            return GUARD_ERR_SYNTAX;
-        if (count || c != '0')
-            out[count++] = c;
-    }
-    if (!count)
-        out[count++] = '0';
-    out[count] = '\0';
-    return GUARD_OK;
-}
-
 /* What the certificate itself says about its use; RFC 5280 §4.2.1.3, .9, .12. */
 static int check_usage(const void *certificate, struct guard_error *why)
 {

@@ -29,6 +29,21 @@ void auth_certificate_release(void *certificate);
 /* SHA-256 of the DER certificate, for tokens bound by cnf.x5t#S256 (RFC 8705 §3.1). GUARD_OK or GUARD_ERR_CRYPTO. */
 int auth_certificate_sha256(const void *certificate, uint8_t out[32]);
 
+/*
+ * What a deny list may call a certificate by, to be kept for as long as a connection lasts that was made with it. Hex
+ * is upper-case.
+ */
+struct auth_certificate_names {
+    char sha256[65];      /* fingerprint of the certificate */
+    char spki_sha256[65]; /* of the DER SubjectPublicKeyInfo */
+    char serial[41];      /* hex without leading zeros or sign, "0" for zero; "" if it is longer than RFC 5280 allows */
+    char *issuer;         /* RFC 2253 */
+};
+
+/* *out is freed by auth_certificate_names_free. GUARD_ERR_NOMEM or GUARD_ERR_CRYPTO: *out is NULL. */
+int auth_certificate_names_read(const void *certificate, struct auth_certificate_names **out);
+void auth_certificate_names_free(struct auth_certificate_names **names); /* *names may be NULL */
+
 /* The mappings of the option cert_identity: immutable, safe for any number of threads at once. */
 struct auth_certificate_config;
 
@@ -97,11 +112,5 @@ struct auth_certificate_request {
 enum guard_reason auth_certificate_verify(const struct auth_certificate_config *config,
                                           const struct auth_certificate_request *request, struct guard_identity **out,
                                           struct guard_error *why);
-
-/*
- * Brings a serial number as people write it ("0a:FF", "0xaff", lower case, leading zeros) to the form of
- * auth_certificate_query.serial. GUARD_OK or GUARD_ERR_SYNTAX.
- */
-int auth_certificate_serial_parse(const char *text, char out[41]);
 
 #endif

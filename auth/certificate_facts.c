@@ -2,10 +2,12 @@
 
 #include "auth/certificate.h"
 #include "core/memory.h"
+#include "core/serial.h"
 #include "core/utf8.h"
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -133,7 +135,7 @@ static int read_serial(const X509 *certificate, char out[41], struct guard_error
         rc = guard_fail(err, GUARD_ERR_INVALID, "the serial number is longer than 20 octets");
     } else {
         char *hex = BN_bn2hex(number); /* upper case, with sign and one leading zero at times */
-        rc = hex ? auth_certificate_serial_parse(hex + (hex[0] == '-'), out) : GUARD_ERR_NOMEM;
+        rc = hex ? guard_serial_canonical(hex, strlen(hex), out) : GUARD_ERR_NOMEM;
         OPENSSL_free(hex);
     }
     BN_free(number);
@@ -149,18 +151,45 @@ static int read_time(const ASN1_TIME *time, int64_t *out)
     return GUARD_OK;
 }
 
-static int read_digests(const X509 *certificate, struct certificate_facts *facts)
+static int read_digests(const X509 *certificate, char sha256[65], char spki_sha256[65])
 {
     uint8_t digest[32];
     unsigned char *der = NULL;
     int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-    int rc = length > 0 ? certificate_digest_hex(der, (size_t)length, facts->spki_sha256) : GUARD_ERR_CRYPTO;
+    int rc = length > 0 ? certificate_digest_hex(der, (size_t)length, spki_sha256) : GUARD_ERR_CRYPTO;
     OPENSSL_free(der);
     if (!rc)
         rc = auth_certificate_sha256(certificate, digest);
     if (!rc)
-        to_hex(digest, sizeof digest, facts->sha256);
+        to_hex(digest, sizeof digest, sha256);
     return rc;
+}
+
+int auth_certificate_names_read(const void *certificate, struct auth_certificate_names **out)
+{
+    struct auth_certificate_names *names = calloc(1, sizeof *names);
+    int rc = GUARD_ERR_NOMEM;
+    *out = NULL;
+    if (!names)
+        return rc;
+    names->issuer = name_text(X509_get_issuer_name(certificate));
+    if (names->issuer)
+        rc = read_digests(certificate, names->sha256, names->spki_sha256);
+    if (rc == GUARD_OK && read_serial(certificate, names->serial, NULL) != GUARD_OK)
+        names->serial[0] = '\0';
+    ERR_clear_error();
+    if (rc != GUARD_OK)
+        auth_certificate_names_free(&names);
+    *out = names;
+    return rc;
+}
+
+void auth_certificate_names_free(struct auth_certificate_names **names)
+{
+    if (*names)
+        free((*names)->issuer);
+    free(*names);
+    *names = NULL;
 }
 
 static int read_names(const X509 *certificate, struct certificate_facts *facts)
@@ -190,7 +219,7 @@ static int read_all(const X509 *certificate, struct certificate_facts *facts, st
     if (read_time(X509_get0_notBefore(certificate), &facts->not_before) != GUARD_OK ||
         read_time(X509_get0_notAfter(certificate), &facts->not_after) != GUARD_OK)
         return guard_fail(err, GUARD_ERR_INVALID, "the certificate's dates are malformed");
-    if (read_digests(certificate, facts) != GUARD_OK)
+    if (read_digests(certificate, facts->sha256, facts->spki_sha256) != GUARD_OK)
         return guard_fail(err, GUARD_ERR_CRYPTO, "OpenSSL could not hash the certificate");
     int rc = read_serial(certificate, facts->serial, err);
     return rc ? rc : read_alternative_names(certificate, facts, err);

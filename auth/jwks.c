@@ -153,6 +153,12 @@ const struct auth_key *auth_jwks_find(const struct auth_jwks *keys, const char *
     return NULL;
 }
 
+bool auth_jwks_has(const struct auth_jwks *keys, const char *kid)
+{
+    size_t i = lower_bound(keys, kid);
+    return i < keys->with_id && strcmp(auth_key_id(keys->by_id[i]), kid) == 0;
+}
+
 uint32_t auth_jwks_algorithms(const struct auth_jwks *keys)
 {
     return keys->algorithms;

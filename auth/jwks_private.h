@@ -34,6 +34,9 @@ int auth_jwks_finish(struct auth_jwks *keys, const char *place, struct guard_err
 const struct auth_key *auth_jwks_find(const struct auth_jwks *keys, const char *kid, enum auth_algorithm algorithm,
                                       bool *known);
 
+/* Whether any key has the kid. */
+bool auth_jwks_has(const struct auth_jwks *keys, const char *kid);
+
 /* What any of the keys can do. */
 uint32_t auth_jwks_algorithms(const struct auth_jwks *keys);
 

@@ -85,6 +85,10 @@ struct auth_token_verifier *auth_token_verifier_ref(struct auth_token_verifier *
 /* Gives a reference back and sets *verifier to NULL; the last one frees. *verifier may be NULL. */
 void auth_token_verifier_unref(struct auth_token_verifier **verifier);
 
+/* Calls visit for each kid among the keys of from that none of to has (NULL: there are no keys any more). */
+void auth_token_verifier_withdrawn(const struct auth_token_verifier *from, const struct auth_token_verifier *to,
+                                   void (*visit)(void *context, const char *kid), void *context);
+
 /* What a revocation look-up may go by. Strings live for the call only. */
 struct auth_revocation_query {
     const char *token_id; /* jti; NULL = none */

@@ -153,3 +153,24 @@ void auth_token_verifier_unref(struct auth_token_verifier **verifier)
     free(it->headers);
     free(it);
 }
+
+static bool has_kid(const struct auth_token_verifier *verifier, const char *kid)
+{
+    for (size_t i = 0; verifier && i < verifier->count; i++)
+        if (auth_jwks_has(verifier->issuers[i].config.keys, kid))
+            return true;
+    return false;
+}
+
+void auth_token_verifier_withdrawn(const struct auth_token_verifier *from, const struct auth_token_verifier *to,
+                                   void (*visit)(void *context, const char *kid), void *context)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        const struct auth_jwks *keys = from->issuers[i].config.keys;
+        for (size_t k = 0; k < auth_jwks_count(keys); k++) {
+            const char *kid = auth_key_id(auth_jwks_at(keys, k));
+            if (kid && !has_kid(to, kid))
+                visit(context, kid);
+        }
+    }
+}

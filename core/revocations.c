@@ -1,5 +1,6 @@
 #include "core/revocations.h"
 
+#include "core/serial.h"
 #include "core/shard_map.h"
 
 #include <arpa/inet.h>
@@ -85,28 +86,56 @@ static bool parse_address(const char *text, size_t length, unsigned char address
     return *is_v4 || inet_pton(AF_INET6, copy, address) == 1;
 }
 
-/* The canonical form of a name behind the kind's byte; 0: not a name of that kind, else the key's length. */
-static size_t make_key(enum guard_revocation_kind kind, const char *name, size_t length, char *key)
+/* 64 hex digits; colons, as openssl prints fingerprints, do not count. */
+static size_t put_fingerprint(const char *name, size_t length, char *to)
 {
-    bool is_v4;
-    key[0] = (char)kind;
-    if (kind == GUARD_BANNED_ADDRESS)
-        return parse_address(name, length, (unsigned char *)key + 1, &is_v4) ? 17 : 0;
-    if (kind != GUARD_REVOKED_CERT) {
-        if (!length || length > NAME_BYTES_MAX)
-            return 0;
-        memcpy(key + 1, name, length);
-        return length + 1;
-    }
     size_t digits = 0;
     for (size_t i = 0; i < length; i++) {
-        if (name[i] == ':') /* as openssl prints fingerprints */
+        if (name[i] == ':')
             continue;
         if (!isxdigit((unsigned char)name[i]) || digits == FINGERPRINT_DIGITS)
             return 0;
-        key[1 + digits++] = (char)toupper((unsigned char)name[i]);
+        to[digits++] = (char)toupper((unsigned char)name[i]);
     }
-    return digits == FINGERPRINT_DIGITS ? 1 + digits : 0;
+    return digits == FINGERPRINT_DIGITS ? digits : 0;
+}
+
+/* The serial number ends at the first slash; what is behind it is the issuer, slashes and all. */
+static size_t put_serial(const char *name, size_t length, char *to)
+{
+    char serial[GUARD_SERIAL_SIZE];
+    const char *slash = memchr(name, '/', length);
+    if (!slash || length > NAME_BYTES_MAX || guard_serial_canonical(name, (size_t)(slash - name), serial) != GUARD_OK)
+        return 0;
+    size_t digits = strlen(serial), rest = length - (size_t)(slash - name);
+    if (rest < 2)
+        return 0;
+    memcpy(to, serial, digits);
+    memcpy(to + digits, slash, rest);
+    return digits + rest;
+}
+
+/* The canonical form of a name behind the kind's byte; 0: not a name of that kind, else the key's length. */
+static size_t make_key(enum guard_revocation_kind kind, const char *name, size_t length, char *key)
+{
+    size_t put;
+    bool is_v4;
+    key[0] = (char)kind;
+    switch (kind) {
+    case GUARD_BANNED_ADDRESS:
+        put = parse_address(name, length, (unsigned char *)key + 1, &is_v4) ? 16 : 0;
+        break;
+    case GUARD_REVOKED_CERT:
+        put = put_fingerprint(name, length, key + 1);
+        break;
+    case GUARD_REVOKED_SERIAL:
+        put = put_serial(name, length, key + 1);
+        break;
+    default:
+        put = length <= NAME_BYTES_MAX ? length : 0;
+        memcpy(key + 1, name, put);
+    }
+    return put ? 1 + put : 0;
 }
 
 static bool in_block(const struct block *block, const unsigned char address[16])
@@ -263,9 +292,16 @@ static int put_entry(struct guard_revocations_builder *builder, size_t key_lengt
 int guard_revocations_builder_put(struct guard_revocations_builder *builder, enum guard_revocation_kind kind,
                                   const char *name, const char *value, struct guard_error *err)
 {
-    static const char *const expected[] = {"a token id (jti)", "a certificate's SHA-256 fingerprint (64 hex digits)",
-                                           "a user name",      "an address",
-                                           "a client id",      "a user name"};
+    static const char *const expected[GUARD_REVOCATION_KINDS] = {
+        [GUARD_REVOKED_TOKEN] = "a token id (jti)",
+        [GUARD_REVOKED_CERT] = "a certificate's or key's SHA-256 (64 hex digits)",
+        [GUARD_REVOKED_BEFORE] = "a user name",
+        [GUARD_BANNED_ADDRESS] = "an address",
+        [GUARD_BANNED_CLIENT] = "a client id",
+        [GUARD_BANNED_USER] = "a user name",
+        [GUARD_REVOKED_KEY] = "a key id (kid)",
+        [GUARD_REVOKED_SERIAL] = "a serial number in hex, a slash and the issuer (0A1B/CN=Device CA)",
+    };
     const char *slash = kind == GUARD_BANNED_ADDRESS ? strchr(name, '/') : NULL;
     int64_t seconds;
     if (slash)

@@ -11,13 +11,15 @@
 #include <stdint.h>
 
 enum guard_revocation_kind {
+    /* the order is that of the snapshot file: new ones go to the end */
     GUARD_REVOKED_TOKEN,  /* guard:revoked:jti:<jti>               value: free text */
-    GUARD_REVOKED_CERT,   /* guard:revoked:cert:<sha256, any case> value: free text */
-    GUARD_REVOKED_BEFORE, /* guard:revoked:before:<user name>      value: Unix seconds; what was issued earlier is void
-                           */
+    GUARD_REVOKED_CERT,   /* guard:revoked:cert:<sha256, any case> of the certificate or of its public key */
+    GUARD_REVOKED_BEFORE, /* guard:revoked:before:<user name>      value: Unix seconds; what is older is void */
     GUARD_BANNED_ADDRESS, /* guard:ban:ip:<address or CIDR>        value: free text, the reason */
     GUARD_BANNED_CLIENT,  /* guard:ban:client:<client id> */
     GUARD_BANNED_USER,    /* guard:ban:user:<user name> */
+    GUARD_REVOKED_KEY,    /* guard:revoked:kid:<kid>               what it signed is void */
+    GUARD_REVOKED_SERIAL, /* guard:revoked:serial:<serial number in hex>/<issuer, RFC 2253> */
     GUARD_REVOCATION_KINDS
 };
 
@@ -31,14 +33,15 @@ size_t guard_revocations_count_kind(const struct guard_revocations *revocations,
 
 /*
  * The value of an entry (its reason; "" if none was written), or NULL if there is none. Good until the table is
- * released. Certificates: name is the SHA-256 fingerprint in hex, either case. Addresses: name is compared as an
- * address (IPv4-mapped IPv6 equals IPv4, zone ids are ignored), and blocks (CIDR) that hold it count. No allocation.
- * NULL table: nothing is revoked.
+ * released. Certificates: name is a SHA-256 in hex, either case. Serial numbers are compared as numbers, issuers as
+ * text. Addresses: name is compared as an address (IPv4-mapped IPv6 equals IPv4, zone ids are ignored), and blocks
+ * (CIDR) that hold it count. No allocation. NULL table: nothing is revoked.
  */
 const char *guard_revocations_find(const struct guard_revocations *revocations, enum guard_revocation_kind kind,
                                    const char *name, size_t length);
 
-/* Whether a credential of username issued at issued_at (Unix seconds; 0 = not stated: counts as old) is void. */
+/* Whether a credential of username issued at issued_at (Unix seconds; 0 = not stated: counts as old), or a password
+ * given then, is void. */
 bool guard_revoked_before(const struct guard_revocations *revocations, const char *username, size_t length,
                           int64_t issued_at);
 

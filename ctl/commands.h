@@ -36,6 +36,7 @@ extern const struct ctl_command ctl_role_unset;
 extern const struct ctl_command ctl_role_remove;
 extern const struct ctl_command ctl_revoke_token;
 extern const struct ctl_command ctl_revoke_client;
+extern const struct ctl_command ctl_revoke_key;
 extern const struct ctl_command ctl_revoke_certificate;
 extern const struct ctl_command ctl_ban;
 extern const struct ctl_command ctl_unban;

@@ -15,7 +15,7 @@
 /* What the commands of this file have in common. */
 struct revoke {
     struct ctl_redis redis;
-    const char *reason, *lifetime, *at;
+    const char *reason, *lifetime, *at, *match;
     bool lift;
     long long seconds; /* 0: for ever */
     enum guard_key_kind kind;
@@ -23,19 +23,14 @@ struct revoke {
     struct guard_buffer value;
 };
 
-static enum guard_revocation_kind revocation_kind(enum guard_key_kind kind)
-{
-    return (enum guard_revocation_kind)(GUARD_REVOKED_TOKEN + (int)(kind - GUARD_KEY_REVOKED_TOKEN));
-}
-
 /* Whether brokers would take the entry; the very check they make. */
 static int check_entry(const struct revoke *revoke, struct guard_error *err)
 {
     struct guard_revocations_builder *builder = guard_revocations_builder_new(NULL);
     if (!builder)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
-    int rc =
-        guard_revocations_builder_put(builder, revocation_kind(revoke->kind), revoke->name, revoke->value.data, err);
+    int rc = guard_revocations_builder_put(builder, guard_key_revocation(revoke->kind), revoke->name,
+                                           revoke->value.data, err);
     guard_revocations_builder_free(&builder);
     return rc;
 }
@@ -87,17 +82,17 @@ static int commit(struct revoke *revoke, const char *action, const char *done)
 static int parse(struct revoke *revoke, const struct ctl_command *command, int argc, char **argv, size_t least,
                  struct ctl_words *words)
 {
-    const struct ctl_option own[] = {{"reason", CTL_TEXT, &revoke->reason},
-                                     {"for", CTL_TEXT, &revoke->lifetime},
-                                     {"lift", CTL_FLAG, &revoke->lift},
-                                     {"at", CTL_TEXT, &revoke->at},
-                                     {NULL, CTL_FLAG, NULL}};
+    const struct ctl_option own[] = {{"reason", CTL_TEXT, &revoke->reason}, {"for", CTL_TEXT, &revoke->lifetime},
+                                     {"lift", CTL_FLAG, &revoke->lift},     {"at", CTL_TEXT, &revoke->at},
+                                     {"match", CTL_TEXT, &revoke->match},   {NULL, CTL_FLAG, NULL}};
     ctl_redis_init(&revoke->redis, command);
     int rc = ctl_redis_parse(&revoke->redis, argc, argv, own, ctl_words_expect(words, least, least));
     if (rc == CTL_OK && revoke->lifetime && !ctl_parse_duration(revoke->lifetime, &revoke->seconds))
         rc = ctl_usage_error(command, "--for takes a time like 30m, 8h or 7d, not '%s'", revoke->lifetime);
     if (rc == CTL_OK && revoke->at && revoke->kind != GUARD_KEY_REVOKED_BEFORE)
         rc = ctl_usage_error(command, "--at is only for `revoke client`");
+    if (rc == CTL_OK && revoke->match && revoke->kind != GUARD_KEY_REVOKED_CERT)
+        rc = ctl_usage_error(command, "--match is only for `revoke certificate`");
     if (rc == CTL_OK && revoke->reason && strpbrk(revoke->reason, "\r\n"))
         rc = ctl_usage_error(command, "--reason is one line");
     return rc;
@@ -163,12 +158,13 @@ static int run_client(const struct ctl_command *command, int argc, char **argv)
 
 const struct ctl_command ctl_revoke_client = {
     .name = "revoke client",
-    .summary = "make all tokens of a user issued so far void",
+    .summary = "make all credentials of a user issued so far void",
     .usage =
         "usage: guardctl revoke client USERNAME [OPTION]…\n"
         "\n"
-        "Refuses tokens of USERNAME that were issued before now, and ends its sessions that came in by one. To shut a\n"
-        "client out altogether, use `guardctl client disable` or `guardctl ban user`.\n"
+        "Refuses tokens and certificates of USERNAME that were issued before now, and ends its sessions, those that\n"
+        "logged in with a password included: they may log in again. To shut a client out altogether, use\n"
+        "`guardctl client disable` or `guardctl ban user`.\n"
         "\n"
         "  --at TIME         issued before that time (RFC 3339), not now\n"
         "  --for TIME        how long this holds; for ever by default\n"
@@ -177,23 +173,69 @@ const struct ctl_command ctl_revoke_client = {
     .run = run_client,
 };
 
-/* If name is a file: the fingerprint of the certificate in it takes name's place. */
-static int fingerprint_of_file(struct revoke *revoke, char fingerprint[65])
+static int run_key(const struct ctl_command *command, int argc, char **argv)
+{
+    struct revoke revoke = {.kind = GUARD_KEY_REVOKED_KEY};
+    struct ctl_words words = {0};
+    int rc = parse(&revoke, command, argc, argv, 1, &words);
+    revoke.name = words.items[0];
+    return rc == CTL_OK ? finish(&revoke, revoke.lift ? "revoke key --lift" : "revoke key",
+                                 revoke.lift ? "the key is no longer revoked" : "everything the key signed is void")
+                        : rc;
+}
+
+const struct ctl_command ctl_revoke_key = {
+    .name = "revoke key",
+    .summary = "make all tokens that a key signed void, by its id (kid)",
+    .usage =
+        "usage: guardctl revoke key KID [OPTION]…\n"
+        "\n"
+        "Refuses every token that was signed with the key of that id, whoever issued it, and ends the sessions that\n"
+        "came in by one. For a key that somebody else may have. Taking a key out of the key set refuses its tokens,\n"
+        "too, but lets sessions go on until their tokens end.\n"
+        "\n"
+        "  --for TIME        how long (90d …); for ever by default\n"
+        "  --reason TEXT     goes into the log and the audit\n"
+        "  --lift            take the revocation back\n" CTL_REDIS_WRITE_HELP,
+    .run = run_key,
+};
+
+/* Which of a certificate's names goes on the list: option --match. */
+enum certificate_name { BY_CERTIFICATE, BY_KEY, BY_SERIAL };
+
+static bool parse_by(const char *word, enum certificate_name *by)
+{
+    static const char *const words[] = {[BY_CERTIFICATE] = "certificate", [BY_KEY] = "key", [BY_SERIAL] = "serial"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i], word) == 0) {
+            *by = (enum certificate_name)i;
+            return true;
+        }
+    return false;
+}
+
+/* If revoke->name is a file: what the certificate in it is called takes its place, in the caller's text. */
+static int name_of_file(struct revoke *revoke, enum certificate_name by, struct guard_buffer *text)
 {
     struct guard_error err = {0};
+    struct auth_certificate_names *names = NULL;
     void *certificate = NULL;
-    uint8_t digest[32];
     if (access(revoke->name, F_OK) != 0)
         return CTL_OK;
     int rc = auth_certificate_read(revoke->name, &certificate, &err);
     if (rc == GUARD_OK)
-        rc = auth_certificate_sha256(certificate, digest);
+        rc = auth_certificate_names_read(certificate, &names);
     auth_certificate_release(certificate);
+    if (rc != GUARD_OK && !err.text[0])
+        guard_fail(&err, GUARD_ERR_CRYPTO, "%s: the certificate cannot be read", revoke->name);
     if (rc != GUARD_OK)
         return ctl_redis_fail(&revoke->redis, &err);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(fingerprint + 2 * i, 3, "%02X", digest[i]);
-    revoke->name = fingerprint;
+    if (by == BY_SERIAL)
+        guard_buffer_printf(text, "%s/%s", names->serial, names->issuer);
+    else
+        guard_buffer_text(text, by == BY_KEY ? names->spki_sha256 : names->sha256);
+    auth_certificate_names_free(&names);
+    revoke->name = text->data ? text->data : "";
     return CTL_OK;
 }
 
@@ -201,24 +243,37 @@ static int run_certificate(const struct ctl_command *command, int argc, char **a
 {
     struct revoke revoke = {.kind = GUARD_KEY_REVOKED_CERT};
     struct ctl_words words = {0};
-    char fingerprint[65];
+    struct guard_buffer text = {0};
+    enum certificate_name by = BY_CERTIFICATE;
     int rc = parse(&revoke, command, argc, argv, 1, &words);
+    if (rc == CTL_OK && revoke.match && !parse_by(revoke.match, &by))
+        rc = ctl_usage_error(command, "--match takes certificate, key or serial, not '%s'", revoke.match);
     revoke.name = words.items[0];
+    if (by == BY_SERIAL)
+        revoke.kind = GUARD_KEY_REVOKED_SERIAL;
     if (rc == CTL_OK)
-        rc = fingerprint_of_file(&revoke, fingerprint);
-    return rc == CTL_OK ? finish(&revoke, revoke.lift ? "revoke certificate --lift" : "revoke certificate",
-                                 revoke.lift ? "the certificate is no longer revoked" : "the certificate is revoked")
-                        : rc;
+        rc = name_of_file(&revoke, by, &text);
+    if (rc == CTL_OK)
+        rc = finish(&revoke, revoke.lift ? "revoke certificate --lift" : "revoke certificate",
+                    revoke.lift ? "the certificate is no longer revoked" : "the certificate is revoked");
+    guard_buffer_free(&text);
+    return rc;
 }
 
 const struct ctl_command ctl_revoke_certificate = {
     .name = "revoke certificate",
     .summary = "make a client certificate void",
     .usage =
-        "usage: guardctl revoke certificate FILE.pem|SHA256 [OPTION]…\n"
+        "usage: guardctl revoke certificate FILE.pem|NAME [OPTION]…\n"
         "\n"
-        "Refuses the certificate (its file, or its SHA-256 fingerprint in hex) and ends the sessions that use it.\n"
+        "Refuses the certificate, whatever else the client shows, and ends the sessions that were opened with it.\n"
         "\n"
+        "  --match WHAT      certificate: this one (NAME: its SHA-256 fingerprint in hex); the default\n"
+        "                    key: every certificate of its public key, renewed ones as well (NAME: SHA-256 of the\n"
+        "                    SubjectPublicKeyInfo)\n"
+        "                    serial: whatever its issuer gives that number (NAME: SERIAL/ISSUER, the number in hex, "
+        "the\n"
+        "                    issuer as `openssl x509 -noout -issuer -nameopt RFC2253` prints it)\n"
         "  --for TIME        how long (90d …); for ever by default\n"
         "  --reason TEXT     goes into the log and the audit\n"
         "  --lift            take the revocation back\n" CTL_REDIS_WRITE_HELP,

@@ -4,11 +4,11 @@
 #include "audit/audit.h"
 #include "core/clients.h"
 #include "core/clock.h"
-#include "core/revocations.h"
 #include "plugin/admission_audit.h"
 #include "plugin/broker.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/revoked.h"
 #include "plugin/sweep.h"
 
 #include <stdio.h>
@@ -93,21 +93,14 @@ static enum guard_reason check_record(const struct guard_plugin *plugin, const s
     return GUARD_REASON_NONE;
 }
 
-static bool banned(const struct guard_plugin *plugin, enum guard_revocation_kind kind, const char *name)
+/* A password that was given before its user's log-ins were made void. Tokens and certificates were asked already. */
+static enum guard_reason check_revoked(const struct guard_plugin *plugin, struct guard_login *login)
 {
-    return name && guard_revocations_find(plugin->revocations, kind, name, strlen(name));
-}
-
-static enum guard_reason check_bans(const struct guard_plugin *plugin, const char *address, const char *client_id,
-                                    const char *username)
-{
-    if (!plugin->revocations)
+    const struct guard_identity *identity = login->identity;
+    if (identity->method != GUARD_AUTH_PASSWORD || !guard_user_revoked(plugin, identity->username, identity->issued_at))
         return GUARD_REASON_NONE;
-    if (banned(plugin, GUARD_BANNED_ADDRESS, address))
-        return GUARD_REASON_IP_BLOCKED;
-    if (banned(plugin, GUARD_BANNED_CLIENT, client_id) || banned(plugin, GUARD_BANNED_USER, username))
-        return GUARD_REASON_USER_DISABLED;
-    return GUARD_REASON_NONE;
+    snprintf(login->why, sizeof login->why, "log-ins of this user before a certain time are void");
+    return GUARD_REASON_USER_DISABLED;
 }
 
 static bool same_name(const char *a, const char *b)
@@ -144,7 +137,9 @@ enum guard_reason guard_judge(struct guard_plugin *plugin, struct guard_login *l
     struct guard_error err;
     if (plugin->closed)
         return GUARD_REASON_POLICY_UNAVAILABLE;
-    enum guard_reason reason = check_bans(plugin, login->address, login->client_id, login->identity->username);
+    enum guard_reason reason = guard_banned(plugin, login->address, login->client_id, login->identity->username);
+    if (reason == GUARD_REASON_NONE)
+        reason = check_revoked(plugin, login);
     if (reason == GUARD_REASON_NONE)
         reason = check_record(plugin, login);
     if (reason == GUARD_REASON_NONE)
@@ -181,6 +176,10 @@ static int fill_session(struct guard_plugin *plugin, struct guard_session *sessi
     session->connected_ns = login->started_ns;
     session->verdict_ns = (uint64_t)(guard_clock_monotonic_ns() - login->started_ns);
     session->cached = login->cached;
+    if (!guard_login_names(login))
+        return GUARD_ERR_NOMEM;
+    session->certificate = login->names;
+    login->names = NULL;
     session->has_mac = guard_login_mac(plugin, login, session->username, &session->mac);
     if (login->address && !(session->address = strdup(login->address)))
         return GUARD_ERR_NOMEM;
@@ -356,20 +355,15 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
     return session;
 }
 
-static bool certificate_banned(const struct guard_plugin *plugin, const struct guard_identity *identity)
-{
-    const struct guard_attribute *key = guard_identity_attribute(identity, "cert.spki.sha256");
-    return banned(plugin, GUARD_REVOKED_CERT, identity->certificate_sha256) ||
-           (key && key->count == 1 && banned(plugin, GUARD_REVOKED_CERT, key->values[0]));
-}
-
 enum guard_reason guard_still_good(const struct guard_plugin *plugin, const struct guard_session *session)
 {
     const struct guard_identity *identity = session->identity;
     struct guard_client_view record;
     if (session->ends_at <= plugin->now)
         return GUARD_REASON_TOKEN_EXPIRED;
-    enum guard_reason reason = check_bans(plugin, session->address, session->client_id, identity->username);
+    enum guard_reason reason = guard_banned(plugin, session->address, session->client_id, identity->username);
+    if (reason == GUARD_REASON_NONE && guard_certificate_revoked(plugin, session->certificate))
+        reason = GUARD_REASON_TOKEN_REVOKED;
     if (reason != GUARD_REASON_NONE || !identity->username)
         return reason;
     bool known = guard_clients_find(plugin->policy->clients, identity->username, strlen(identity->username), &record);
@@ -383,12 +377,10 @@ enum guard_reason guard_still_good(const struct guard_plugin *plugin, const stru
         if (!record.password || strcmp(record.password, session->stored_hash) != 0)
             return GUARD_REASON_POLICY_CHANGED;
     }
-    if (identity->method == GUARD_AUTH_TOKEN && banned(plugin, GUARD_REVOKED_TOKEN, identity->token_id))
+    if (identity->method == GUARD_AUTH_TOKEN && guard_token_revoked(plugin, identity->token_id, identity->key_id))
         return GUARD_REASON_TOKEN_REVOKED;
-    if ((identity->method == GUARD_AUTH_TOKEN || identity->method == GUARD_AUTH_CERTIFICATE) &&
-        guard_revoked_before(plugin->revocations, identity->username, strlen(identity->username), identity->issued_at))
-        return GUARD_REASON_TOKEN_REVOKED;
-    if (identity->certificate_sha256[0] && certificate_banned(plugin, identity))
+    /* of a session that did not log in here (DERIVED) nobody knows since when it is there */
+    if (identity->method != GUARD_AUTH_NONE && guard_user_revoked(plugin, identity->username, identity->issued_at))
         return GUARD_REASON_TOKEN_REVOKED;
     return GUARD_REASON_NONE;
 }

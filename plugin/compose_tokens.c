@@ -3,6 +3,7 @@
 #include "auth/jwks.h"
 #include "auth/jwks_watch.h"
 #include "auth/token.h"
+#include "core/buffer.h"
 #include "plugin/background.h"
 #include "plugin/compose.h"
 #include "plugin/plugin.h"
@@ -12,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WITHDRAWN_NAMED  5   /* keys that a line of the log names */
+#define WITHDRAWN_LENGTH 100 /* octets of each name */
 
 #define REDIS_SETS_MAX 256 /* more issuers than any broker has: what somebody writes into Redis is bounded */
 
@@ -106,9 +110,39 @@ struct keys_message {
     size_t issuers; /* 0: only keys changed */
 };
 
+struct withdrawn {
+    struct guard_buffer names;
+    size_t count;
+};
+
+static void name_withdrawn(void *context, const char *kid)
+{
+    struct withdrawn *withdrawn = context;
+    if (withdrawn->count++ >= WITHDRAWN_NAMED)
+        return;
+    guard_buffer_text(&withdrawn->names, withdrawn->count > 1 ? ", " : "");
+    guard_buffer_json_string(&withdrawn->names, kid, strnlen(kid, WITHDRAWN_LENGTH));
+}
+
+/* An overlapping rotation must not turn a fleet out, so sessions stay; whoever wants them gone is told how. */
+static void tell_withdrawn(const struct guard_plugin *plugin, const struct auth_token_verifier *next)
+{
+    struct withdrawn withdrawn = {0};
+    if (plugin->tokens)
+        auth_token_verifier_withdrawn(plugin->tokens, next, name_withdrawn, &withdrawn);
+    if (withdrawn.count && !withdrawn.names.failed)
+        guard_log(
+            &plugin->log, GUARD_LOG_NOTICE,
+            "%zu token keys are no longer in use: %s%s. Sessions go on until their tokens end; `guardctl revoke key` "
+            "ends them",
+            withdrawn.count, withdrawn.names.data, withdrawn.count > WITHDRAWN_NAMED ? " …" : "");
+    guard_buffer_free(&withdrawn.names);
+}
+
 static void deliver_keys(struct guard_plugin *plugin, struct guard_message *base)
 {
     struct keys_message *message = (struct keys_message *)base;
+    tell_withdrawn(plugin, message->verifier);
     auth_token_verifier_unref(&plugin->tokens);
     plugin->tokens = message->verifier;
     if (message->issuers)

@@ -59,7 +59,8 @@ static bool may_log_in(const struct held *held, const char *username, const char
     struct guard_client_view record;
     bool known = guard_clients_find(held->set.clients, username, strlen(username), &record);
     return password_matches(held, known ? &record : NULL, password) && !record.disabled && !held->closed &&
-           !guard_revocations_find(held->revocations, GUARD_BANNED_USER, username, strlen(username));
+           !guard_revocations_find(held->revocations, GUARD_BANNED_USER, username, strlen(username)) &&
+           !guard_revoked_before(held->revocations, username, strlen(username), guard_plugin_now());
 }
 
 /*

@@ -7,6 +7,7 @@
 #include "plugin/login_methods.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_set.h"
+#include "plugin/revoked.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -43,8 +44,15 @@ void guard_login_begin(struct guard_plugin *plugin, struct guard_login *login, s
 void guard_login_end(struct guard_login *login)
 {
     auth_certificate_release(login->certificate);
+    auth_certificate_names_free(&login->names);
     guard_identity_free(&login->identity);
     guard_identity_free(&login->certified);
+}
+
+bool guard_login_names(struct guard_login *login)
+{
+    return !login->certificate || login->names ||
+           auth_certificate_names_read(login->certificate, &login->names) == GUARD_OK;
 }
 
 static void refuse(struct guard_login *login, enum guard_reason reason)
@@ -92,6 +100,8 @@ static int add_facts(struct guard_identity *identity, const struct guard_identit
     }
     memcpy(identity->certificate_sha256, certified->certificate_sha256, sizeof identity->certificate_sha256);
     memcpy(identity->certificate_serial, certified->certificate_serial, sizeof identity->certificate_serial);
+    if (certified->issued_at < identity->issued_at)
+        identity->issued_at = certified->issued_at;
     if (certified->not_after && (!identity->not_after || certified->not_after < identity->not_after))
         identity->not_after = certified->not_after;
     return GUARD_OK;
@@ -182,6 +192,26 @@ static bool needs_tls(const struct guard_plugin *plugin, const struct guard_logi
            !guard_plugin_port_is_tls(plugin, login->client);
 }
 
+/*
+ * Whatever the way in: the connection was made with that certificate's key, and a token may be bound to it. False: it
+ * is refused.
+ */
+static bool certificate_may_be_used(struct guard_plugin *plugin, struct guard_login *login)
+{
+    if (!login->certificate || !guard_certificates_listed(plugin))
+        return true;
+    if (!guard_login_names(login)) {
+        refuse(login, GUARD_REASON_INTERNAL_ERROR);
+        return false;
+    }
+    if (!guard_certificate_revoked(plugin, login->names))
+        return true;
+    login->method = GUARD_AUTH_CERTIFICATE;
+    snprintf(login->why, sizeof login->why, "the certificate is on the deny list");
+    refuse(login, GUARD_REASON_CERT_REVOKED);
+    return false;
+}
+
 /* What a client meant that was refused before any method looked at it; for the audit. */
 static enum guard_auth_method intended(const struct guard_login *login)
 {
@@ -200,6 +230,8 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
         refuse(login, GUARD_REASON_PROTOCOL_VERSION_DENIED);
         return;
     }
+    if (!certificate_may_be_used(plugin, login))
+        return;
     for (unsigned i = 0; i < plugin->way_count; i++)
         if (offers_all(plugin, login, plugin->ways[i])) {
             try_ways(plugin, login, plugin->ways[i]);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct auth_certificate_names;
 struct guard_plugin;
 struct guard_session;
 struct mosquitto;
@@ -29,8 +30,9 @@ struct guard_login {
     size_t password_length;
     const char *token; /* of enhanced authentication, which offers nothing else; NULL = none */
     size_t token_length;
-    void *certificate;   /* to be released by guard_login_end; NULL = none */
-    const char *address; /* canonical, in address_buffer, or the broker's text; NULL = not known */
+    void *certificate;                    /* to be released by guard_login_end; NULL = none */
+    struct auth_certificate_names *names; /* of the certificate, once guard_login_names was called; may be NULL */
+    const char *address;                  /* canonical, in address_buffer, or the broker's text; NULL = not known */
     char address_buffer[GUARD_ADDRESS_SIZE];
     int64_t started_ns; /* monotonic */
 
@@ -52,6 +54,9 @@ struct guard_login {
 void guard_login_begin(struct guard_plugin *plugin, struct guard_login *login, struct mosquitto *client,
                        const char *username, const char *password);
 void guard_login_end(struct guard_login *login);
+
+/* Reads login->names, if there is a certificate and they were not read yet. False when out of memory. */
+bool guard_login_names(struct guard_login *login);
 
 /*
  * Runs the methods in their configured order until one applies; that one decides. login->reason NONE: login->identity

@@ -7,9 +7,9 @@
 #include "auth/worker.h"
 #include "core/clients.h"
 #include "core/clock.h"
-#include "core/revocations.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/revoked.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -96,17 +96,11 @@ static uint32_t microseconds_since(int64_t start_ns)
 
 /* ---- certificate ---- */
 
+/* The deny list was looked at before. */
 static enum guard_reason certificate_denied(void *context, const struct auth_certificate_query *query)
 {
-    const struct guard_plugin *plugin = context;
-    const struct guard_revocations *list = plugin->revocations;
-    /* the list names certificates or, so that a renewed one with the same key is met too, keys */
-    if (guard_revocations_find(list, GUARD_REVOKED_CERT, query->sha256, strlen(query->sha256)) ||
-        guard_revocations_find(list, GUARD_REVOKED_CERT, query->spki_sha256, strlen(query->spki_sha256)))
-        return GUARD_REASON_CERT_REVOKED;
-    return guard_revoked_before(list, query->username, strlen(query->username), query->not_before)
-               ? GUARD_REASON_CERT_REVOKED
-               : GUARD_REASON_NONE;
+    return guard_user_revoked(context, query->username, query->not_before) ? GUARD_REASON_CERT_REVOKED
+                                                                           : GUARD_REASON_NONE;
 }
 
 void guard_login_certificate(struct guard_plugin *plugin, struct guard_login *login)
@@ -132,12 +126,8 @@ void guard_login_certificate(struct guard_plugin *plugin, struct guard_login *lo
 
 static enum guard_reason token_revoked(void *context, const struct auth_revocation_query *query)
 {
-    const struct guard_plugin *plugin = context;
-    const struct guard_revocations *list = plugin->revocations;
-    if (query->token_id && guard_revocations_find(list, GUARD_REVOKED_TOKEN, query->token_id, strlen(query->token_id)))
-        return GUARD_REASON_JWT_REVOKED;
-    return guard_revoked_before(list, query->username, strlen(query->username),
-                                query->has_issued_at ? query->issued_at : 0)
+    return guard_token_revoked(context, query->token_id, query->key_id) ||
+                   guard_user_revoked(context, query->username, query->has_issued_at ? query->issued_at : 0)
                ? GUARD_REASON_JWT_REVOKED
                : GUARD_REASON_NONE;
 }
@@ -193,11 +183,14 @@ const char *guard_login_offered_token(const struct guard_plugin *plugin, const s
 
 /* ---- password ---- */
 
+/* A password is as old as the CONNECT that brought it. */
 static void accept_password(struct guard_login *login)
 {
     login->identity = guard_identity_new();
     if (login->identity) {
         login->identity->method = GUARD_AUTH_PASSWORD;
+        login->identity->issued_at =
+            (guard_clock_real_ns() - (guard_clock_monotonic_ns() - login->started_ns)) / INT64_C(1000000000);
         login->identity->username = strdup(login->username);
     }
     if (!login->identity || !login->identity->username)

@@ -2,6 +2,7 @@
 
 #include "acl/acl.h"
 #include "audit/audit.h"
+#include "auth/certificate.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/siphash.h"
@@ -50,6 +51,7 @@ static void free_session(struct audit *audit, struct guard_session *session)
     guard_free_string(&session->username);
     guard_free_string(&session->address);
     guard_free_string(&session->stored_hash);
+    auth_certificate_names_free(&session->certificate);
     guard_identity_free(&session->identity);
     acl_subject_free(&session->subject);
     if (session->peer)

@@ -25,6 +25,7 @@
 
 struct mosquitto;
 struct acl_subject;
+struct auth_certificate_names;
 struct audit;
 struct audit_peer;
 
@@ -58,6 +59,7 @@ struct guard_session {
     char *username; /* as the broker has it after authentication; NULL for none */
     char *address;  /* canonical text; NULL = not known */
     struct audit_peer *peer;
+    struct auth_certificate_names *certificate; /* that the client showed, whatever it logged in with; NULL = none */
     struct auth_credential_mac mac; /* of user name, password and certificate: tells a re-check from another log-in */
     bool has_mac;
     struct auth_credential_mac cache_mac; /* while WAITING: what the credential cache will know it by */

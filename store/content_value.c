@@ -8,15 +8,10 @@
 
 #define NEVER "9223372036854775807" /* "issued before": always */
 
-static enum guard_revocation_kind revocation_kind(enum guard_key_kind kind)
-{
-    return (enum guard_revocation_kind)(GUARD_REVOKED_TOKEN + (int)(kind - GUARD_KEY_REVOKED_TOKEN));
-}
-
 int guard_item_take_revocation(struct guard_content_item *item, const struct guard_reply *reply)
 {
     struct guard_revocations_builder *builder = item->edit->revocations;
-    enum guard_revocation_kind kind = revocation_kind(item->kind);
+    enum guard_revocation_kind kind = guard_key_revocation(item->kind);
     struct guard_error err = {0};
     if (reply->type == GUARD_REPLY_NIL)
         return guard_revocations_builder_remove(builder, kind, item->name);

@@ -19,6 +19,8 @@ static const struct {
     [GUARD_KEY_JWKS] = {"jwks:", true, false},
     [GUARD_KEY_VERSION] = {"version", false, false},
     [GUARD_KEY_CONFIRM] = {"confirm-empty", false, false},
+    [GUARD_KEY_REVOKED_KEY] = {"revoked:kid:", true, false},
+    [GUARD_KEY_REVOKED_SERIAL] = {"revoked:serial:", true, false},
     [GUARD_KEY_ROLES] = {"roles", false, false},
     [GUARD_KEY_CLIENTS] = {"clients", false, false},
     [GUARD_KEY_OTHER] = {"", false, false},
@@ -44,6 +46,30 @@ enum guard_key_kind guard_key_parse(const char *key, const char **name)
 const char *guard_key_text(enum guard_key_kind kind)
 {
     return kinds[kind].text;
+}
+
+enum guard_revocation_kind guard_key_revocation(enum guard_key_kind kind)
+{
+    switch (kind) {
+    case GUARD_KEY_REVOKED_TOKEN:
+        return GUARD_REVOKED_TOKEN;
+    case GUARD_KEY_REVOKED_CERT:
+        return GUARD_REVOKED_CERT;
+    case GUARD_KEY_REVOKED_BEFORE:
+        return GUARD_REVOKED_BEFORE;
+    case GUARD_KEY_REVOKED_KEY:
+        return GUARD_REVOKED_KEY;
+    case GUARD_KEY_REVOKED_SERIAL:
+        return GUARD_REVOKED_SERIAL;
+    case GUARD_KEY_BAN_ADDRESS:
+        return GUARD_BANNED_ADDRESS;
+    case GUARD_KEY_BAN_CLIENT:
+        return GUARD_BANNED_CLIENT;
+    case GUARD_KEY_BAN_USER:
+        return GUARD_BANNED_USER;
+    default:
+        return GUARD_REVOCATION_KINDS;
+    }
 }
 
 bool guard_key_is_hash(enum guard_key_kind kind)

@@ -1,4 +1,5 @@
 """guardctl against Redis: every write is one change with its entry in the log, and refuses what `check` refuses."""
+import hashlib
 import json
 import os
 import subprocess
@@ -250,6 +251,9 @@ def test_clients(redis, ctl):
     (["revoke", "token", "j", "--reason", "stolen"], "guard:revoked:jti:j", "stolen"),
     (["revoke", "certificate", "ab" * 32], "guard:revoked:cert:" + "ab" * 32, ""),
     (["revoke", "client", "bob", "--at", "2026-01-02T03:04:05Z"], "guard:revoked:before:bob", "1767323045"),
+    (["revoke", "key", "2026-01 old"], "guard:revoked:kid:2026-01 old", ""),
+    (["revoke", "certificate", "0a:ff/CN=A,O=B/C", "--match", "serial"], "guard:revoked:serial:0a:ff/CN=A,O=B/C", ""),
+    (["revoke", "certificate", "ab" * 32, "--match", "key"], "guard:revoked:cert:" + "ab" * 32, ""),
     (["ban", "ip", "2001:db8::/32"], "guard:ban:ip:2001:db8::/32", ""),
     (["ban", "client", "c 1", "--reason", "noise"], "guard:ban:client:c 1", "noise"),
     (["ban", "user", "bob"], "guard:ban:user:bob", ""),
@@ -262,20 +266,33 @@ def test_revoke_and_ban(redis, ctl, arguments, key, value):
     if arguments[0] == "ban":
         ctl("unban", *arguments[1:3])
     else:
-        ctl(*arguments[:3], "--lift")
+        ctl(*(arguments[:3] if "--reason" in arguments or "--at" in arguments else arguments), "--lift")
     assert not redis("EXISTS", key) and redis("SCARD", "guard:index") == 0
 
 
+def openssl(*arguments, **named):
+    return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, check=True, **named).stdout
+
+
 def test_revoke_certificate_by_its_file(redis, ctl, tmp_path):
+    """Each name is what openssl makes of the certificate."""
     certificate = Authority(tmp_path / "ca").issue("device")["cert"]
-    ctl("revoke", "certificate", certificate)
-    printed = subprocess.run(["openssl", "x509", "-in", str(certificate), "-noout", "-fingerprint", "-sha256"],
-                             capture_output=True, text=True, check=True).stdout
-    assert redis("EXISTS", "guard:revoked:cert:" + printed.split("=")[1].strip().replace(":", ""))
+    printed = [openssl("x509", "-in", certificate, "-noout", *more).decode().strip().split("=", 1)[1]
+               for more in (["-fingerprint", "-sha256"], ["-serial"], ["-issuer", "-nameopt", "RFC2253"])]
+    fingerprint, serial, issuer = printed
+    key = openssl("pkey", "-pubin", "-outform", "DER", input=openssl("x509", "-in", certificate, "-noout", "-pubkey"))
+    for more, name in (([], "cert:" + fingerprint.replace(":", "")), (["--match", "key"], "cert:" + hashlib.sha256(key).hexdigest().upper()),
+                       (["--match", "serial"], f"serial:{serial.lstrip('0')}/{issuer}")):
+        ctl("revoke", "certificate", certificate, *more)
+        assert redis("EXISTS", "guard:revoked:" + name), (more, redis("KEYS", "*"))
+        ctl("revoke", "certificate", certificate, *more, "--lift")
+        assert not redis("EXISTS", "guard:revoked:" + name)
 
 
 @pytest.mark.parametrize("arguments", [
-    ["ban", "ip", "10.0.0"], ["ban", "ip", "10.0.0.0/33"], ["revoke", "certificate", "abc"],
+    ["ban", "ip", "10.0.0"], ["ban", "ip", "10.0.0.0/33"], ["revoke", "certificate", "abc"], ["revoke", "key", ""],
+    ["revoke", "certificate", "ab" * 32, "--match", "serial"], ["revoke", "certificate", "0a/", "--match", "serial"],
+    ["revoke", "certificate", "0a/CN=A"],
 ])
 def test_revoke_refuses_what_brokers_would_not_take(redis, ctl, arguments):
     assert ctl(*arguments, code=1) == "" and redis("DBSIZE") == 0
@@ -289,6 +306,9 @@ def test_revoke_refuses_what_brokers_would_not_take(redis, ctl, arguments):
     (["ban", "host", "x"], "none of ip, client, user"),
     (["ban", "ip", "10.0.0.1", "--for", "soon"], "--for takes"),
     (["revoke", "client", "x", "--at", "yesterday"], "--at takes"),
+    (["revoke", "key", "x", "--at", "2026-01-02T03:04:05Z"], "--at is only for"),
+    (["revoke", "key", "x", "--match", "serial"], "--match is only for"),
+    (["revoke", "certificate", "x", "--match", "name"], "--match takes"),
     (["rollback", "--keep", "0"], "--keep takes"),
     (["role", "set", "x"], "missing"),
 ])

@@ -1,4 +1,5 @@
 #include "core/revocations.h"
+#include "core/serial.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,9 @@ static struct guard_revocations_builder *builder_with_samples(void)
     assert_int_equal(guard_revocations_builder_put(b, GUARD_BANNED_ADDRESS, "10.1.128.0/17", "net", NULL), GUARD_OK);
     assert_int_equal(guard_revocations_builder_put(b, GUARD_BANNED_ADDRESS, "2001:db8::/33", "six", NULL), GUARD_OK);
     assert_int_equal(guard_revocations_builder_put(b, GUARD_BANNED_CLIENT, "dev 1", "", NULL), GUARD_OK);
+    assert_int_equal(guard_revocations_builder_put(b, GUARD_REVOKED_KEY, "2026-01", "leaked", NULL), GUARD_OK);
+    assert_int_equal(guard_revocations_builder_put(b, GUARD_REVOKED_SERIAL, "00:af/CN=A/B,O=C", "lost", NULL),
+                     GUARD_OK);
     return b;
 }
 
@@ -54,10 +58,18 @@ static void look_up(void **state)
         {GUARD_BANNED_ADDRESS, "not an address", NULL},
         {GUARD_BANNED_CLIENT, "dev 1", ""},
         {GUARD_BANNED_USER, "dev 1", NULL},
+        {GUARD_REVOKED_KEY, "2026-01", "leaked"},
+        {GUARD_REVOKED_KEY, "2026-1", NULL},
+        {GUARD_REVOKED_TOKEN, "2026-01", NULL},
+        {GUARD_REVOKED_SERIAL, "AF/CN=A/B,O=C", "lost"},
+        {GUARD_REVOKED_SERIAL, "-0x0aF/CN=A/B,O=C", "lost"},
+        {GUARD_REVOKED_SERIAL, "AF/CN=A/B,O=c", NULL},
+        {GUARD_REVOKED_SERIAL, "AF0/CN=A/B,O=C", NULL},
+        {GUARD_REVOKED_SERIAL, "AF", NULL},
     };
     struct guard_revocations_builder *b = builder_with_samples();
     struct guard_revocations *r = guard_revocations_builder_finish(&b);
-    assert_int_equal(guard_revocations_count(r), 7);
+    assert_int_equal(guard_revocations_count(r), 9);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *value = find(r, cases[i].kind, cases[i].name);
         if ((value == NULL) != (cases[i].value == NULL) || (value && strcmp(value, cases[i].value) != 0))
@@ -78,11 +90,22 @@ static void refused(void **state)
         enum guard_revocation_kind kind;
         const char *name, *value;
     } cases[] = {
-        {GUARD_REVOKED_TOKEN, "", ""},           {GUARD_REVOKED_CERT, "zz", ""},
-        {GUARD_REVOKED_CERT, PRINT "00", ""},    {GUARD_REVOKED_BEFORE, "alice", "soon"},
-        {GUARD_REVOKED_BEFORE, "alice", ""},     {GUARD_REVOKED_BEFORE, "alice", "-5"},
-        {GUARD_BANNED_ADDRESS, "10.0.0", ""},    {GUARD_BANNED_ADDRESS, "10.0.0.0/33", ""},
-        {GUARD_BANNED_ADDRESS, "10.0.0.0/", ""}, {GUARD_BANNED_ADDRESS, "::/129", ""},
+        {GUARD_REVOKED_TOKEN, "", ""},
+        {GUARD_REVOKED_CERT, "zz", ""},
+        {GUARD_REVOKED_CERT, PRINT "00", ""},
+        {GUARD_REVOKED_BEFORE, "alice", "soon"},
+        {GUARD_REVOKED_BEFORE, "alice", ""},
+        {GUARD_REVOKED_BEFORE, "alice", "-5"},
+        {GUARD_BANNED_ADDRESS, "10.0.0", ""},
+        {GUARD_BANNED_ADDRESS, "10.0.0.0/33", ""},
+        {GUARD_BANNED_ADDRESS, "10.0.0.0/", ""},
+        {GUARD_BANNED_ADDRESS, "::/129", ""},
+        {GUARD_REVOKED_KEY, "", ""},
+        {GUARD_REVOKED_SERIAL, "AF", ""},
+        {GUARD_REVOKED_SERIAL, "AF/", ""},
+        {GUARD_REVOKED_SERIAL, "/CN=A", ""},
+        {GUARD_REVOKED_SERIAL, "G/CN=A", ""},
+        {GUARD_REVOKED_SERIAL, "CN=A/AF", ""},
     };
     struct guard_revocations_builder *b = builder_with_samples();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -92,7 +115,7 @@ static void refused(void **state)
         assert_true(err.text[0] != '\0');
     }
     struct guard_revocations *r = guard_revocations_builder_finish(&b);
-    assert_int_equal(guard_revocations_count(r), 7);
+    assert_int_equal(guard_revocations_count(r), 9);
     guard_revocations_unref(&r);
 }
 
@@ -118,7 +141,7 @@ static void change(void **state)
     assert_int_equal(guard_revocations_builder_put(b, GUARD_BANNED_ADDRESS, "192.0.2.7", "again", NULL), GUARD_OK);
     assert_int_equal(guard_revocations_builder_put(b, GUARD_BANNED_USER, "eve", "", NULL), GUARD_OK);
     struct guard_revocations *after = guard_revocations_builder_finish(&b);
-    assert_int_equal(guard_revocations_count(after), 6);
+    assert_int_equal(guard_revocations_count(after), 8);
     assert_null(find(after, GUARD_REVOKED_TOKEN, "jti-1"));
     assert_null(find(after, GUARD_BANNED_ADDRESS, "10.1.128.1"));
     assert_string_equal(find(after, GUARD_BANNED_ADDRESS, "192.0.2.7"), "again");
@@ -132,8 +155,40 @@ static void change(void **state)
     guard_revocations_unref(&after);
 }
 
+static void serials(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *serial; /* NULL = refused */
+    } rows[] = {
+        {"0a:FF", "AFF"},
+        {"0xaff", "AFF"},
+        {"00", "0"},
+        {"0", "0"},
+        {"", NULL},
+        {"0x", NULL},
+        {":1", NULL},
+        {"1:", NULL},
+        {"1::2", NULL},
+        {"-01", "1"},
+        {"-", NULL},
+        {"--1", NULL},
+        {"-0x", NULL},
+        {"g", NULL},
+        {"0000000000000000000000000000000000000000000000001", "1"},
+        {"11111111111111111111111111111111111111111", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char out[GUARD_SERIAL_SIZE];
+        int rc = guard_serial_canonical(rows[i].text, strlen(rows[i].text), out);
+        if ((rc == GUARD_OK) != (rows[i].serial != NULL) || (!rc && strcmp(out, rows[i].serial) != 0))
+            fail_msg("'%s' became %d '%s'", rows[i].text, rc, rc ? "" : out);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(look_up), cmocka_unit_test(refused), cmocka_unit_test(change)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(look_up), cmocka_unit_test(refused), cmocka_unit_test(change),
+                                       cmocka_unit_test(serials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
