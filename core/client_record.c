@@ -168,18 +168,10 @@ static void unknown_field(struct draft *draft)
     complain(draft, 0, "is not known; ", hint);
 }
 
-static bool is_utf8(const char *text)
-{
-    const char *c = text;
-    while (*c && !(*c & 0x80))
-        c++;
-    return !*c || guard_utf8_valid(c, strlen(c));
-}
-
 static int take_line(struct draft *draft)
 {
     const char *field = draft->line->field;
-    if (!is_utf8(draft->line->value)) {
+    if (!guard_utf8_valid(draft->line->value, strlen(draft->line->value))) {
         complain(draft, 0, "is not valid UTF-8", "");
         return GUARD_OK;
     }

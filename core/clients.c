@@ -152,32 +152,24 @@ const char *guard_client_attribute(const struct guard_client_view *view, const c
     return NULL;
 }
 
+static struct guard_clients_builder *builder_of(struct guard_shard_builder *map)
+{
+    struct guard_clients_builder *builder = map ? calloc(1, sizeof *builder) : NULL;
+    if (builder)
+        builder->map = map;
+    else
+        guard_shard_builder_free(&map);
+    return builder;
+}
+
 struct guard_clients_builder *guard_clients_builder_new(const struct guard_clients *base)
 {
-    struct guard_clients_builder *builder = calloc(1, sizeof *builder);
-    if (!builder)
-        return NULL;
-    builder->map = guard_shard_builder_new(as_map(base));
-    if (!builder->map)
-        guard_clients_builder_free(&builder);
-    return builder;
+    return builder_of(guard_shard_builder_new(as_map(base)));
 }
 
-struct guard_clients_builder *guard_clients_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
-                                                              size_t bytes)
+struct guard_clients_builder *guard_clients_builder_refresh(const struct guard_clients *base)
 {
-    struct guard_clients_builder *builder = calloc(1, sizeof *builder);
-    if (!builder)
-        return NULL;
-    builder->map = guard_shard_builder_new_keyed(key, count, bytes);
-    if (!builder->map)
-        guard_clients_builder_free(&builder);
-    return builder;
-}
-
-struct guard_siphash_key guard_clients_key(const struct guard_clients *clients)
-{
-    return guard_shard_map_key(as_map(clients));
+    return builder_of(guard_shard_builder_refresh(as_map(base)));
 }
 
 void guard_clients_builder_free(struct guard_clients_builder **builder)

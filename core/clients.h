@@ -89,11 +89,8 @@ const char *guard_client_attribute(const struct guard_client_view *view, const c
  */
 struct guard_clients_builder;
 struct guard_clients_builder *guard_clients_builder_new(const struct guard_clients *base);
-/* Empty, for records read back in the order guard_clients_each gave them: with that table's key, its number and bytes.
- */
-struct guard_clients_builder *guard_clients_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
-                                                              size_t bytes);
-struct guard_siphash_key guard_clients_key(const struct guard_clients *clients);
+/* As a copy of base of which only what is put again stays (core/shard_map.h): for reading everything anew. */
+struct guard_clients_builder *guard_clients_builder_refresh(const struct guard_clients *base);
 void guard_clients_builder_free(struct guard_clients_builder **builder); /* *builder may be NULL */
 
 /*

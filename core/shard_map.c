@@ -1,6 +1,7 @@
 #include "core/shard_map_private.h"
 
 #include "core/memory.h"
+#include "core/slab.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,13 @@ void guard_shard_unref(struct shard *shard)
 {
     if (!shard || atomic_fetch_sub_explicit(&shard->references, 1, memory_order_acq_rel) != 1)
         return;
-    if (shard->bytes)
-        guard_wipe(shard->bytes, shard->used);
-    free(shard->bytes);
-    free(shard->slots);
+    if (!shard->slab) {
+        if (shard->bytes)
+            guard_wipe(shard->bytes, shard->used);
+        free(shard->bytes);
+        free(shard->slots);
+    }
+    guard_slab_unref(&shard->slab);
     free(shard);
 }
 
@@ -21,18 +25,18 @@ void guard_shard_entry_at(const struct shard *shard, uint32_t offset, struct gua
     const char *at = shard->bytes + offset;
     memcpy(&entry->key_length, at, 4);
     memcpy(&entry->value_length, at + 4, 4);
-    entry->key = at + 8;
-    entry->value = at + 8 + entry->key_length + 1;
+    entry->key = at + ENTRY_HEAD;
+    entry->value = at + ENTRY_HEAD + entry->key_length + 1;
 }
 
-uint32_t guard_shard_probe(const struct shard *shard, uint64_t hash, const char *key, size_t length)
+uint32_t guard_shard_probe(const struct shard *shard, uint32_t hash, const char *key, size_t length)
 {
-    uint32_t mask = shard->slot_count - 1, slot = (uint32_t)hash & mask;
-    for (; shard->slots[slot] != EMPTY; slot = (slot + 1) & mask) {
+    uint32_t slot = guard_shard_slot(shard, hash);
+    for (; shard->slots[slot].at != EMPTY; slot = guard_shard_next(shard, slot)) {
         struct guard_shard_entry entry;
-        if (shard->slots[slot] == REMOVED)
+        if (shard->slots[slot].hash != hash || shard->slots[slot].at == REMOVED)
             continue;
-        guard_shard_entry_at(shard, shard->slots[slot] - 1, &entry);
+        guard_shard_entry_at(shard, shard->slots[slot].at - 1, &entry);
         if (entry.key_length == length && memcmp(entry.key, key, length) == 0)
             break;
     }
@@ -65,10 +69,10 @@ bool guard_shard_map_find(const struct guard_shard_map *map, const char *key, si
     const struct shard *shard = map->shards[hash >> SHARD_SHIFT];
     if (!shard)
         return false;
-    uint32_t slot = guard_shard_probe(shard, hash, key, length);
-    if (shard->slots[slot] == EMPTY)
+    uint32_t slot = guard_shard_probe(shard, (uint32_t)hash, key, length);
+    if (shard->slots[slot].at == EMPTY)
         return false;
-    guard_shard_entry_at(shard, shard->slots[slot] - 1, entry);
+    guard_shard_entry_at(shard, shard->slots[slot].at - 1, entry);
     return true;
 }
 
@@ -82,7 +86,8 @@ size_t guard_shard_map_memory(const struct guard_shard_map *map)
     size_t bytes = map ? sizeof *map : 0;
     for (size_t i = 0; map && i < SHARDS; i++)
         if (map->shards[i])
-            bytes += sizeof(struct shard) + map->shards[i]->size + map->shards[i]->slot_count * sizeof(uint32_t);
+            bytes +=
+                sizeof(struct shard) + map->shards[i]->size + map->shards[i]->slot_count * sizeof(struct shard_slot);
     return bytes;
 }
 
@@ -93,9 +98,9 @@ void guard_shard_map_each(const struct guard_shard_map *map,
         const struct shard *shard = map->shards[i];
         for (uint32_t s = 0; shard && s < shard->slot_count; s++) {
             struct guard_shard_entry entry;
-            if (shard->slots[s] == EMPTY || shard->slots[s] == REMOVED)
+            if (!guard_shard_holds(shard, s))
                 continue;
-            guard_shard_entry_at(shard, shard->slots[s] - 1, &entry);
+            guard_shard_entry_at(shard, shard->slots[s].at - 1, &entry);
             if (!visit(context, &entry))
                 return;
         }
@@ -117,9 +122,9 @@ static bool diff_shard(const struct guard_shard_map *map, size_t index, const st
     const struct shard *shard = map->shards[index];
     for (uint32_t s = 0; shard && s < shard->slot_count; s++) {
         struct guard_shard_entry entry, twin;
-        if (shard->slots[s] == EMPTY || shard->slots[s] == REMOVED)
+        if (!guard_shard_holds(shard, s))
             continue;
-        guard_shard_entry_at(shard, shard->slots[s] - 1, &entry);
+        guard_shard_entry_at(shard, shard->slots[s].at - 1, &entry);
         bool there = guard_shard_map_find(other, entry.key, entry.key_length, &twin);
         if (there && (!compare || (twin.value_length == entry.value_length &&
                                    memcmp(twin.value, entry.value, entry.value_length) == 0)))
@@ -144,9 +149,4 @@ bool guard_shard_map_diff(const struct guard_shard_map *from, const struct guard
             return false;
     }
     return true;
-}
-
-struct guard_siphash_key guard_shard_map_key(const struct guard_shard_map *map)
-{
-    return map ? map->hash_key : guard_siphash_random_key();
 }

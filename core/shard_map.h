@@ -1,6 +1,6 @@
 /*
  * An immutable map from octet strings to octet strings in 4,096 shards, shared by reference. A builder made from a map
- * copies only the shards it changes; the rest is shared. Entries lie packed behind one another: 16 to 18 bytes on top
+ * copies only the shards it changes; the rest is shared. Entries lie packed behind one another: about 20 bytes on top
  * of key and value. Hashing is keyed (SipHash), since strangers choose user names.
  */
 #ifndef GUARD_CORE_SHARD_MAP_H
@@ -48,13 +48,10 @@ struct guard_shard_builder;
 /* Starts with what base holds (NULL: nothing); base itself is never changed. NULL: out of memory. */
 struct guard_shard_builder *guard_shard_builder_new(const struct guard_shard_map *base);
 /*
- * An empty builder that hashes with key and makes room for about count entries of bytes octets in all: for reading
- * entries back in the order in which `each` gave them, which then is fast. NULL: out of memory.
+ * Starts likewise, but of what base holds only what is put again stays. Putting what is there already copies nothing:
+ * reading everything anew costs what changed, and the shards in which nothing did stay base's own. NULL: out of memory.
  */
-struct guard_shard_builder *guard_shard_builder_new_keyed(const struct guard_siphash_key *key, size_t count,
-                                                          size_t bytes);
-/* The key a map hashes with; map may be NULL (a new key). */
-struct guard_siphash_key guard_shard_map_key(const struct guard_shard_map *map);
+struct guard_shard_builder *guard_shard_builder_refresh(const struct guard_shard_map *base);
 void guard_shard_builder_free(struct guard_shard_builder **builder);
 /* GUARD_OK, GUARD_ERR_NOMEM, or GUARD_ERR_LIMIT (a shard would outgrow 2 GiB); unless GUARD_OK nothing is changed. */
 int guard_shard_builder_put(struct guard_shard_builder *builder, const char *key, size_t key_length, const char *value,

@@ -1,5 +1,7 @@
 #include "core/utf8.h"
 
+#include <string.h>
+
 static bool is_continuation(char byte)
 {
     return ((unsigned char)byte & 0xc0) == 0x80;
@@ -34,9 +36,33 @@ size_t guard_utf8_sequence(const char *text, size_t length)
     return 0;
 }
 
+/* 0x80 in each octet below 0x20 or above 0x7f; above one that is, others may be taken for such. */
+static uint64_t odd_octets(const char *text)
+{
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    return ((word - 0x2020202020202020U) | word) & 0x8080808080808080U;
+}
+
+bool guard_utf8_is_plain(const char *text, size_t length)
+{
+    uint64_t odd = 0;
+    if (length < 8) {
+        char padded[8] = {32, 32, 32, 32, 32, 32, 32, 32};
+        for (size_t i = 0; i < length; i++)
+            padded[i] = text[i];
+        return !odd_octets(padded);
+    }
+    for (size_t i = 0; i + 8 < length; i += 8)
+        odd |= odd_octets(text + i);
+    return !(odd | odd_octets(text + length - 8));
+}
+
 bool guard_utf8_valid(const char *text, size_t length)
 {
     size_t i = 0;
+    if (guard_utf8_is_plain(text, length))
+        return true;
     while (i < length) {
         size_t width = guard_utf8_sequence(text + i, length - i);
         if (!width)

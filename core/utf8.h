@@ -12,6 +12,9 @@ size_t guard_utf8_sequence(const char *text, size_t length);
 /* Whether all of text is well-formed. U+0000 is well-formed here. */
 bool guard_utf8_valid(const char *text, size_t length);
 
+/* Whether all of text is ASCII without controls (DEL may be there): what nearly all text is, eight octets at a time. */
+bool guard_utf8_is_plain(const char *text, size_t length);
+
 /* The code point of a sequence of that width, which guard_utf8_sequence gave. */
 uint32_t guard_utf8_decode(const char *text, size_t width);
 

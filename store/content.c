@@ -76,6 +76,22 @@ size_t guard_content_section_count(const struct guard_shard_entry *entry)
     return count;
 }
 
+static bool count_section(void *context, const struct guard_shard_entry *entry)
+{
+    struct guard_content *content = context;
+    if (guard_content_section_kind(entry) == GUARD_KEY_ROLE) {
+        content->roles++;
+        content->rules += guard_content_section_count(entry);
+    }
+    return true;
+}
+
+void guard_content_count(struct guard_content *content)
+{
+    content->roles = content->rules = 0;
+    guard_shard_map_each(content->sections, count_section, content);
+}
+
 static enum guard_policy_section policy_section(enum guard_key_kind kind)
 {
     return kind == GUARD_KEY_ROLE     ? GUARD_SECTION_ROLE

@@ -34,6 +34,9 @@ bool guard_content_is_empty(const struct guard_content *content);
 /* Whether roles, assignments, defaults, key sets and clients are the same. */
 bool guard_content_same_policy(const struct guard_content *a, const struct guard_content *b);
 
+/* Sets roles and rules by counting. */
+void guard_content_count(struct guard_content *content);
+
 /*
  * A section's value: uint32 count, then count times field NUL value NUL, sorted by field. For key sets (jwks) the JSON
  * text. Splits it into lines; name and place are set in each, the rest points into the entry. lines has room for count.

@@ -9,24 +9,16 @@
 
 #define KEY_SIZE (1 + GUARD_CLIENT_NAME_MAX + 1)
 
-/* For reading everything anew: hashed as the last good content, so that comparing the two walks both in order. */
-static void make_empty_builders(struct guard_content_edit *edit, const struct guard_content *good)
-{
-    struct guard_siphash_key sections = guard_shard_map_key(good->sections), clients = guard_clients_key(good->clients);
-    edit->sections = guard_shard_builder_new_keyed(&sections, 0, 0);
-    edit->clients = guard_clients_builder_new_keyed(&clients, guard_clients_count(good->clients),
-                                                    guard_clients_memory(good->clients));
-    edit->revocations = guard_revocations_builder_new(NULL);
-}
-
 int guard_content_edit_begin(struct guard_content_edit *edit, const struct guard_content *base,
                              const struct guard_content *good, const struct guard_content_checks *checks)
 {
     edit->whole = base == NULL;
     edit->checks = checks;
     edit->good = good;
-    if (edit->whole) {
-        make_empty_builders(edit, good);
+    if (edit->whole) { /* what is as it was is not copied */
+        edit->sections = guard_shard_builder_refresh(good->sections);
+        edit->clients = guard_clients_builder_refresh(good->clients);
+        edit->revocations = guard_revocations_builder_new(NULL);
         guard_faults_begin(checks->faults);
     } else {
         edit->version = base->version;
@@ -62,7 +54,8 @@ void guard_content_edit_abandon(struct guard_content_edit *edit)
 
 int guard_content_edit_finish(struct guard_content_edit *edit, struct guard_content *content)
 {
-    if (edit->whole)
+    bool whole = edit->whole;
+    if (whole)
         guard_faults_sweep(edit->checks->faults);
     *content = (struct guard_content){.version = edit->version,
                                       .confirm = edit->confirm,
@@ -74,6 +67,8 @@ int guard_content_edit_finish(struct guard_content_edit *edit, struct guard_cont
     content->revocations = guard_revocations_builder_finish(&edit->revocations);
     free_scratch(edit);
     *edit = (struct guard_content_edit){0};
+    if (whole)
+        guard_content_count(content);
     if (content->sections && content->clients && content->revocations)
         return GUARD_OK;
     guard_content_free(content);
@@ -92,16 +87,14 @@ void guard_item_conclude(struct guard_content_item *item, const char *text)
 
 bool guard_item_is_text(const struct guard_reply *reply)
 {
-    bool ascii = true;
     if (reply->type != GUARD_REPLY_STRING)
         return false;
-    for (size_t i = 0; i < reply->length; i++) {
-        unsigned char byte = (unsigned char)reply->text[i];
-        if (byte < 0x20 && byte != '\t')
+    if (guard_utf8_is_plain(reply->text, reply->length))
+        return true;
+    for (size_t i = 0; i < reply->length; i++)
+        if ((unsigned char)reply->text[i] < 0x20 && reply->text[i] != '\t')
             return false;
-        ascii = ascii && byte < 0x80;
-    }
-    return ascii || guard_utf8_valid(reply->text, reply->length);
+    return guard_utf8_valid(reply->text, reply->length);
 }
 
 static size_t section_key(enum guard_key_kind kind, const char *name, char *key)

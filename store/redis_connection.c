@@ -6,7 +6,6 @@
 #include "store/redis_parse.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -212,22 +211,46 @@ int guard_redis_read(struct guard_redis *redis, const struct guard_reply **reply
     }
 }
 
+static void append_count(struct guard_buffer *out, char sign, size_t count)
+{
+    char text[24], *at = text + sizeof text;
+    *--at = '\n';
+    *--at = '\r';
+    do
+        *--at = (char)('0' + count % 10);
+    while ((count /= 10));
+    *--at = sign;
+    guard_buffer_append(out, at, (size_t)(text + sizeof text - at));
+}
+
+/* An array of bulk strings, as RESP has commands. (hiredis' own formatter allocates and prints for each.) */
+static void append_command(struct guard_buffer *out, int argc, const char *const *argv, const size_t *lengths)
+{
+    size_t room = 32;
+    for (int i = 0; i < argc; i++)
+        room += (lengths ? lengths[i] : strlen(argv[i])) + 32;
+    guard_buffer_reserve(out, room); /* at once: growing would leave pieces of a password behind */
+    append_count(out, '*', (size_t)argc);
+    for (int i = 0; i < argc; i++) {
+        size_t length = lengths ? lengths[i] : strlen(argv[i]);
+        append_count(out, '$', length);
+        guard_buffer_append(out, argv[i], length);
+        guard_buffer_append(out, "\r\n", 2);
+    }
+}
+
 int guard_redis_queue(struct guard_redis *redis, int argc, const char *const *argv, const size_t *lengths,
                       struct guard_redis_fault *fault)
 {
-    char *command = NULL;
-    const char **words;
-    memcpy(&words, &argv, sizeof words); /* hiredis takes the same without the inner const, and does not write there */
-    long long length = redisFormatCommandArgv(&command, argc, words, lengths);
-    if (length < 0)
-        return no_memory(fault);
     bool fine = true;
-    if (redis->tls)
-        fine = guard_redis_tls_write(redis->tls, command, (size_t)length);
-    else
-        guard_buffer_append(&redis->out, command, (size_t)length);
-    guard_wipe(command, (size_t)length); /* AUTH goes this way as well */
-    redisFreeCommand(command);
+    if (redis->tls) {
+        struct guard_buffer command = {0};
+        append_command(&command, argc, argv, lengths);
+        fine = !command.failed && guard_redis_tls_write(redis->tls, command.data, command.length);
+        guard_buffer_free(&command); /* wiped: AUTH goes this way as well */
+    } else {
+        append_command(&redis->out, argc, argv, lengths);
+    }
     if (!fine || redis->out.failed)
         return no_memory(fault);
     return redis->out.length < READ_SIZE ? 0 : flush(redis, fault);

@@ -1,6 +1,6 @@
 /*
  * One connection to one Redis (or Sentinel): commands out, replies in, each wait limited. Used by one thread. hiredis
- * formats commands and reads replies (what 0.14 and 1.x have in common); sockets, TLS and time limits are ours.
+ * reads the replies (what its 0.14 and 1.x have in common); commands, sockets, TLS and time limits are ours.
  */
 #ifndef GUARD_STORE_REDIS_CONNECTION_H
 #define GUARD_STORE_REDIS_CONNECTION_H

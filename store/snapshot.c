@@ -15,7 +15,7 @@
 #define CHUNK        (256 * 1024)
 #define DIGEST       32
 
-static const char magic[10] = "GUARDSNAP\1";
+static const char magic[10] = "GUARDSNAP\2";
 static const uint32_t byte_order = 0x01020304;
 
 struct header {
@@ -23,8 +23,7 @@ struct header {
     char reserved[2];
     uint32_t byte_order;
     int64_t saved_at;
-    uint64_t version, sections, clients, revocations, client_bytes;
-    struct guard_siphash_key section_key, client_key;
+    uint64_t version, sections, clients, revocations;
     uint32_t prefix_length;
     uint32_t reserved_end;
 };
@@ -113,9 +112,6 @@ static void put_all(struct writer *w, const char *prefix, const struct guard_con
                             .sections = guard_shard_map_count(content->sections),
                             .clients = guard_clients_count(content->clients),
                             .revocations = guard_revocations_count(content->revocations),
-                            .client_bytes = guard_clients_memory(content->clients),
-                            .section_key = guard_shard_map_key(content->sections),
-                            .client_key = guard_clients_key(content->clients),
                             .prefix_length = (uint32_t)strlen(prefix)};
     memcpy(header.magic, magic, sizeof magic);
     put(w, &header, sizeof header);
@@ -297,11 +293,8 @@ static int take_entries(struct reader *r)
 
 static int make_builders(struct reader *r)
 {
-    const struct header *h = &r->header;
-    size_t rest = (size_t)(r->end - r->at); /* nothing is expected that the file cannot hold */
-    r->sections = guard_shard_builder_new_keyed(&h->section_key, 0, 0);
-    r->clients = guard_clients_builder_new_keyed(&h->client_key, h->clients < rest ? h->clients : 0,
-                                                 h->client_bytes < 2 * rest ? h->client_bytes : 0);
+    r->sections = guard_shard_builder_new(NULL);
+    r->clients = guard_clients_builder_new(NULL);
     r->revocations = guard_revocations_builder_new(NULL);
     return r->sections && r->clients && r->revocations
                ? GUARD_OK

@@ -85,25 +85,37 @@ static int read_keys(const struct guard_sync *sync, const struct guard_keys *key
     return rc;
 }
 
-/* The next SCAN is asked for together with the values of the last one: the server is never waiting for us. */
+/*
+ * While the values of one batch are taken, those of the next one and the SCAN behind it are asked for already: the
+ * server is never waiting for us.
+ */
 static int read_by_scan(const struct guard_sync *sync, struct guard_content_edit *edit, struct guard_redis_fault *fault)
 {
-    struct guard_keys keys = {0};
+    struct guard_redis *redis = sync->link->data;
+    struct guard_keys batches[2] = {0};
     char cursor[GUARD_SCAN_CURSOR] = "0";
+    unsigned turn = 0;
     bool more = true;
-    int rc = guard_scan_ask(sync->link->data, sync->checks->prefix, cursor, fault);
-    while (rc == 0 && more) {
-        rc = guard_scan_take(sync->link->data, sync->checks->prefix, &keys, cursor, fault);
-        const char *to_ask = keys.text.data, *to_take = to_ask;
-        more = strcmp(cursor, "0") != 0;
+    int rc = guard_scan_ask(redis, sync->checks->prefix, cursor, fault);
+    while (rc == 0 && (more || batches[!turn].count)) {
+        struct guard_keys *found = &batches[turn], *asked = &batches[!turn];
+        const char *to_ask, *to_take = asked->text.data;
+        if (more) {
+            rc = guard_scan_take(redis, sync->checks->prefix, found, cursor, fault);
+            more = strcmp(cursor, "0") != 0;
+            if (rc == 0 && more)
+                rc = guard_scan_ask(redis, sync->checks->prefix, cursor, fault);
+            to_ask = found->text.data;
+            if (rc == 0)
+                rc = ask_some(sync, &to_ask, found->count, fault);
+        }
         if (rc == 0)
-            rc = ask_some(sync, &to_ask, keys.count, fault);
-        if (rc == 0 && more)
-            rc = guard_scan_ask(sync->link->data, sync->checks->prefix, cursor, fault);
-        if (rc == 0)
-            rc = take_some(sync, &to_take, keys.count, edit, fault);
+            rc = take_some(sync, &to_take, asked->count, edit, fault);
+        guard_keys_clear(asked);
+        turn = !turn;
     }
-    guard_buffer_free(&keys.text);
+    guard_buffer_free(&batches[0].text);
+    guard_buffer_free(&batches[1].text);
     return rc;
 }
 

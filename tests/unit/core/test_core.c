@@ -226,6 +226,21 @@ static void json_strings_are_escaped(void **state)
     guard_buffer_free(&b);
 }
 
+static void plain_text_is_told_octet_by_octet(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length < 30; length++)
+        for (size_t at = 0; at < (length ? length : 1); at++)
+            for (int byte = 0; byte < 256; byte++) {
+                char text[32];
+                memset(text, byte % 2 ? ' ' : 0x7f, sizeof text);
+                text[at] = (char)byte;
+                bool plain = at >= length || (byte >= 0x20 && byte < 0x80);
+                if (guard_utf8_is_plain(text, length) != plain)
+                    fail_msg("octet %d at %zu of %zu", byte, at, length);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +250,7 @@ int main(void)
         cmocka_unit_test(json_finds_duplicates_among_many),
         cmocka_unit_test(timestamps_round_trip),
         cmocka_unit_test(utf8_refuses_what_rfc_3629_refuses),
+        cmocka_unit_test(plain_text_is_told_octet_by_octet),
         cmocka_unit_test(reasons_are_closed),
         cmocka_unit_test(siphash_matches_the_reference),
         cmocka_unit_test(identity_holds_what_was_added),

@@ -108,6 +108,85 @@ static void random_edits(void **state)
     assert_null(map);
 }
 
+static bool count_difference(void *context, const struct guard_shard_entry *before,
+                             const struct guard_shard_entry *after)
+{
+    (void)before;
+    (void)after;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* Puts again what the model holds: some with another value, some not at all, some that is new, some twice. */
+static void put_again(struct guard_shard_builder *builder, struct model *model, int share)
+{
+    for (int turn = 0; turn < KEYS + KEYS / 4; turn++) {
+        int key = turn < KEYS ? turn : rand() % KEYS;
+        char text[80], value[80];
+        size_t length = key_text(key, text, sizeof text);
+        if (rand() % 100 < share)
+            model->value[key] = rand() % 3 ? rand() % 100000 : -1;
+        if (model->value[key] < 0) {
+            guard_shard_builder_remove(builder, text, length);
+            continue;
+        }
+        size_t size = value_text(model->value[key], value, sizeof value);
+        assert_int_equal(guard_shard_builder_put(builder, text, length, value, size), GUARD_OK);
+    }
+}
+
+/* The same keys read anew into a map: what was not put again is gone, what did not change is shared. */
+static void refreshes(void **state)
+{
+    (void)state;
+    struct guard_shard_map *map = NULL;
+    struct model model;
+    for (int i = 0; i < KEYS; i++)
+        model.value[i] = -1;
+    srand(11);
+    for (int round = 0; round < 60; round++) {
+        struct model before = model;
+        struct guard_shard_builder *builder = guard_shard_builder_refresh(map);
+        size_t differences = 0, expected = 0;
+        put_again(builder, &model, round % 3 ? round : 0);
+        struct guard_shard_map *next = guard_shard_builder_finish(&builder);
+        expect_equal(next, &model);
+        if (map)
+            expect_equal(map, &before);
+        for (int key = 0; key < KEYS; key++)
+            expected += model.value[key] != before.value[key];
+        guard_shard_map_diff(map, next, count_difference, &differences);
+        assert_int_equal(differences, expected);
+        guard_shard_map_unref(&map);
+        map = next;
+    }
+    guard_shard_map_unref(&map);
+}
+
+static void a_refresh_forgets_and_copies_nothing(void **state)
+{
+    (void)state;
+    struct guard_shard_builder *builder = guard_shard_builder_new(NULL);
+    struct guard_shard_entry one, other;
+    guard_shard_builder_put(builder, "stays", 5, "v", 1);
+    guard_shard_builder_put(builder, "goes", 4, "v", 1);
+    struct guard_shard_map *map = guard_shard_builder_finish(&builder);
+    builder = guard_shard_builder_refresh(map);
+    assert_int_equal(guard_shard_builder_put(builder, "stays", 5, "v", 1), GUARD_OK);
+    struct guard_shard_map *next = guard_shard_builder_finish(&builder);
+    assert_int_equal(guard_shard_map_count(next), 1);
+    assert_true(guard_shard_map_find(map, "stays", 5, &one) && guard_shard_map_find(next, "stays", 5, &other));
+    assert_ptr_equal(one.key, other.key);
+    assert_false(guard_shard_map_find(next, "goes", 4, &other));
+    guard_shard_map_unref(&map);
+    builder = guard_shard_builder_refresh(next);
+    map = guard_shard_builder_finish(&builder); /* nothing was put again */
+    assert_int_equal(guard_shard_map_count(map), 0);
+    assert_false(guard_shard_map_find(map, "stays", 5, &other));
+    guard_shard_map_unref(&map);
+    guard_shard_map_unref(&next);
+}
+
 static void octets(void **state)
 {
     (void)state;
@@ -145,7 +224,8 @@ static void abandoned_builder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_edits), cmocka_unit_test(octets),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_edits), cmocka_unit_test(refreshes),
+                                       cmocka_unit_test(a_refresh_forgets_and_copies_nothing), cmocka_unit_test(octets),
                                        cmocka_unit_test(abandoned_builder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
