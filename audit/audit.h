@@ -221,6 +221,16 @@ struct audit_message {
 };
 /* Allowed messages are written as audit_config.publish says; denied ones always. */
 void audit_push_publish(struct audit *audit, struct audit_peer *peer, const struct audit_message *event);
+
+/*
+ * The same in two steps, for a broker that first asks and then accepts. audit_stage_publish writes an allowed publish
+ * where the next event goes; audit_publish_staged makes it an event. False from the first: it is not a usual one, and
+ * audit_push_publish is the way when it has been accepted. False from the second: another event has taken the place
+ * meanwhile. A staged one that is never published leaves nothing behind. Broker thread only.
+ */
+bool audit_stage_publish(struct audit *audit, struct audit_peer *peer, const struct audit_message *event);
+bool audit_publish_staged(struct audit *audit, bool will);
+
 /* As audit_config.deliver says. */
 void audit_push_deliver(struct audit *audit, struct audit_peer *peer, const struct audit_message *event);
 

@@ -175,6 +175,8 @@ struct audit {
     char *policy_ruleset, *policy_version;     /* to be written before the next event */
     struct audit_peer *released;               /* to be handed to the writer */
     struct audit_ledger ledger;
+    struct record *staged;          /* by audit_stage_publish; NULL = none */
+    uint64_t staged_at, staged_end; /* ring positions before and behind it */
     size_t low_limit;
     uint64_t check_at; /* ring position at which the fill is looked at again */
     struct audit_peer *first_dirty, *last_dirty;
@@ -213,8 +215,8 @@ void audit_commit(struct audit *audit, struct record *record);
 void audit_look_at_fill(struct audit *audit);
 
 /*
- * audit_begin and audit_commit for what happens nearly always, inline: the broker thread, nothing pending, room enough.
- * NULL: take the other ones. size must be a multiple of 8.
+ * audit_begin for what happens nearly always, inline: the broker thread, nothing pending, room enough. The record has
+ * no number yet: audit_commit_fast. NULL: take the other one. size must be a multiple of 8.
  */
 static inline struct record *audit_begin_fast(struct audit *audit, size_t size, enum audit_action action,
                                               unsigned flags, int64_t time_ns)
@@ -225,20 +227,25 @@ static inline struct record *audit_begin_fast(struct audit *audit, size_t size, 
         audit_ring_take(&audit->ring, size, flags & AUDIT_FLAG_LOW ? audit->low_limit : audit->ring.size);
     if (__builtin_expect(!record, 0))
         return NULL;
-    audit_bump(&audit->count[action][flags & AUDIT_FLAG_FAILED ? 1 : 0], 1);
     record->size = (uint32_t)size;
     record->kind = (uint8_t)action;
     record->flags = (uint8_t)flags;
     record->time_ns = time_ns;
-    record->sequence = atomic_fetch_add_explicit(&audit->sequence, 1, memory_order_relaxed) + 1;
     return record;
 }
 
-static inline void audit_commit_fast(struct audit *audit)
+static inline void audit_show(struct audit *audit)
 {
     audit_ring_commit(&audit->ring);
     if (__builtin_expect(audit->ring.reserved >= audit->check_at, 0))
         audit_look_at_fill(audit);
+}
+
+static inline void audit_commit_fast(struct audit *audit, struct record *record)
+{
+    audit_bump(&audit->count[record->kind][record->flags & AUDIT_FLAG_FAILED ? 1 : 0], 1);
+    record->sequence = atomic_fetch_add_explicit(&audit->sequence, 1, memory_order_relaxed) + 1;
+    audit_show(audit);
 }
 
 /* Counts an event that could not even be made (out of memory). */

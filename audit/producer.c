@@ -141,6 +141,7 @@ bool audit_settle(struct audit *audit)
 {
     if (!audit->attention)
         return true;
+    audit->staged = NULL; /* its place is about to be used */
     if (audit_ring_refresh(&audit->ring) < audit->ring.size / 2)
         audit->low_refused = false;
     bool done = (!audit->ledger.count || place_gap(audit)) && (!audit->policy_ruleset || place_policy(audit)) &&
@@ -229,6 +230,7 @@ struct record *audit_begin(struct audit *audit, size_t size, enum audit_action a
     if (__builtin_expect(!on_broker_thread(audit), 0)) {
         record = begin_aside(audit, size, action, flags, time_ns);
     } else {
+        audit->staged = NULL;
         audit_bump(&audit->count[action][flags & AUDIT_FLAG_FAILED ? 1 : 0], 1);
         if (!audit->attention)
             record = audit_ring_reserve(&audit->ring, size, low ? audit->low_limit : audit->ring.size);
@@ -307,7 +309,7 @@ void audit_commit(struct audit *audit, struct record *record)
         commit_aside(audit, record);
         return;
     }
-    audit_commit_fast(audit);
+    audit_show(audit);
 }
 
 void audit_lost(struct audit *audit, enum audit_action action, int64_t time_ns, bool failed)

@@ -75,18 +75,18 @@ static void push_access(struct audit *audit, struct audit_peer *peer, const stru
     audit_commit(audit, &record->head);
 }
 
-/* An allowed publish with a topic of usual length and one rule at most. False: it needs the long way. */
-static inline bool push_usual(struct audit *audit, struct audit_peer *peer, const struct audit_message *event,
-                              unsigned flags)
+/* An allowed publish with a topic of usual length and one rule at most, not committed. NULL: it needs the long way. */
+static inline struct record *begin_usual(struct audit *audit, struct audit_peer *peer,
+                                         const struct audit_message *event, unsigned flags)
 {
     size_t topic = event->topic.length, rule = event->rule_id.bytes ? event->rule_id.length : 0;
     if (__builtin_expect(!peer || topic > AUDIT_CARRIED || rule > AUDIT_RULE_CARRIED || event->rule_name.bytes, 0))
-        return false;
+        return NULL;
     size_t size = (sizeof(struct record_access) + topic + rule + 7) & ~(size_t)7;
     struct record_access *record =
         (struct record_access *)(void *)audit_begin_fast(audit, size, AUDIT_ACTION_MQTT_PUBLISH, flags, event->time_ns);
     if (__builtin_expect(!record, 0))
-        return false;
+        return NULL;
     record->head.reason = GUARD_REASON_NONE;
     record->head.qos = event->qos;
     record->head.peer = peer;
@@ -99,8 +99,7 @@ static inline bool push_usual(struct audit *audit, struct audit_peer *peer, cons
     memcpy(at, event->topic.bytes, topic);
     if (rule)
         memcpy(at + topic, event->rule_id.bytes, rule);
-    audit_commit_fast(audit);
-    return true;
+    return &record->head;
 }
 
 /* Our own topic is never mirrored: each line about a line would cause the next one. */
@@ -137,13 +136,48 @@ static bool is_wanted(struct audit *audit, struct audit_peer *peer, const struct
     return true;
 }
 
+static unsigned publish_flags(const struct audit_message *event)
+{
+    return AUDIT_FLAG_LOW | (event->retain ? AUDIT_FLAG_RETAIN : 0U) | (event->will ? AUDIT_FLAG_WILL : 0U);
+}
+
+/* One that is written as it is: allowed, and not perhaps our own topic. */
+static inline bool is_plain(const struct audit *audit, const struct audit_message *event)
+{
+    return event->reason == GUARD_REASON_NONE && event->topic.length && audit->set.is.publish == AUDIT_PUBLISH_ALL &&
+           event->topic.bytes[0] != '$';
+}
+
+bool audit_stage_publish(struct audit *audit, struct audit_peer *peer, const struct audit_message *event)
+{
+    audit->staged = is_plain(audit, event) ? begin_usual(audit, peer, event, publish_flags(event)) : NULL;
+    audit->staged_at = atomic_load_explicit(&audit->ring.head, memory_order_relaxed);
+    audit->staged_end = audit->ring.reserved;
+    return audit->staged != NULL;
+}
+
+bool audit_publish_staged(struct audit *audit, bool will)
+{
+    struct record *record = audit->staged;
+    audit->staged = NULL;
+    if (!record || audit->staged_at != atomic_load_explicit(&audit->ring.head, memory_order_relaxed))
+        return false;
+    audit->ring.reserved = audit->staged_end; /* who asked for room and got none may have moved it */
+    if (__builtin_expect(will, 0))
+        record->flags |= AUDIT_FLAG_WILL;
+    audit_commit_fast(audit, record);
+    return true;
+}
+
 void audit_push_publish(struct audit *audit, struct audit_peer *peer, const struct audit_message *event)
 {
-    unsigned flags = AUDIT_FLAG_LOW | (event->retain ? AUDIT_FLAG_RETAIN : 0U) | (event->will ? AUDIT_FLAG_WILL : 0U);
+    unsigned flags = publish_flags(event);
     if (event->reason == GUARD_REASON_NONE && event->topic.length) {
-        if (audit->set.is.publish == AUDIT_PUBLISH_ALL && event->topic.bytes[0] != '$' &&
-            push_usual(audit, peer, event, flags))
+        struct record *usual = is_plain(audit, event) ? begin_usual(audit, peer, event, flags) : NULL;
+        if (usual) {
+            audit_commit_fast(audit, usual);
             return;
+        }
         if (!is_wanted(audit, peer, event))
             return;
     }

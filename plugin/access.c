@@ -8,6 +8,7 @@
 #include "plugin/http_api.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_set.h"
+#include "plugin/publish.h"
 #include "plugin/session_table.h"
 #include "plugin/sweep.h"
 
@@ -15,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RULE_NAME_SIZE 256
-#define SAMPLING       64 /* one check of so many is timed */
+#define SAMPLING 64 /* one check of so many is timed */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -31,21 +31,18 @@ struct check {
 
 /* ---- audit ---- */
 
-static struct audit_text rule_of(const struct check *check, char buffer[RULE_NAME_SIZE])
+static struct audit_text rule_of(const struct check *check)
 {
-    if (!check->decision.rule)
-        return (struct audit_text){0};
-    return audit_text(acl_rule_name(check->plugin->policy->acl, check->session->subject, check->decision.rule, buffer,
-                                    RULE_NAME_SIZE));
+    return guard_rule_name(check->plugin, check->session->subject, check->decision.rule);
 }
 
-static struct audit_message message_of(const struct check *check, struct audit_text rule)
+static struct audit_message message_of(const struct check *check)
 {
     const struct mosquitto_evt_acl_check *event = check->event;
     return (struct audit_message){
         .time_ns = check->time_ns,
         .topic = audit_text(event->topic),
-        .rule_id = rule,
+        .rule_id = rule_of(check),
         .payload_bytes = event->payloadlen,
         .reason = check->decision.reason,
         .qos = event->qos > 2 ? 2 : event->qos,
@@ -55,25 +52,22 @@ static struct audit_message message_of(const struct check *check, struct audit_t
 
 static void audit_write_denied(struct check *check, bool will)
 {
-    char name[RULE_NAME_SIZE];
-    struct audit_message message = message_of(check, rule_of(check, name));
+    struct audit_message message = message_of(check);
     message.will = will;
     audit_push_publish(check->plugin->audit, check->session->peer, &message);
 }
 
 static void audit_delivery(struct check *check)
 {
-    char name[RULE_NAME_SIZE];
-    struct audit_message message = message_of(check, rule_of(check, name));
+    struct audit_message message = message_of(check);
     audit_push_deliver(check->plugin->audit, check->session->peer, &message);
 }
 
 static void audit_subscription(struct check *check)
 {
-    char name[RULE_NAME_SIZE];
     struct audit_subscription event = {
         .filter = audit_text(check->event->topic),
-        .rule_id = rule_of(check, name),
+        .rule_id = rule_of(check),
         .reason = check->decision.reason,
         .qos = check->event->qos > 2 ? 2 : check->event->qos,
     };
@@ -81,60 +75,6 @@ static void audit_subscription(struct check *check)
         audit_push_unsubscribe(check->plugin->audit, check->session->peer, &event);
     else
         audit_push_subscribe(check->plugin->audit, check->session->peer, &event);
-}
-
-/* Keeps what MESSAGE will not tell: the rule; and what is needed should there be no MESSAGE. */
-static void keep_pending(struct check *check)
-{
-    struct guard_pending_publish *pending = &check->plugin->pending;
-    const struct mosquitto_evt_acl_check *event = check->event;
-    size_t length = strlen(event->topic);
-    if (length + 1 > pending->topic_capacity) {
-        char *grown = realloc(pending->topic, length + 64);
-        if (!grown) {
-            pending->session = NULL;
-            return;
-        }
-        pending->topic = grown;
-        pending->topic_capacity = length + 64;
-    }
-    memcpy(pending->topic, event->topic, length + 1);
-    pending->topic_length = length;
-    pending->rule = check->decision.rule;
-    pending->payload_bytes = event->payloadlen;
-    pending->qos = event->qos > 2 ? 2 : event->qos;
-    pending->retain = event->retain;
-    pending->time_ns = check->time_ns;
-    pending->session = check->session;
-}
-
-static void audit_pending(struct guard_plugin *plugin, bool will)
-{
-    struct guard_pending_publish *pending = &plugin->pending;
-    struct guard_session *session = pending->session;
-    char name[RULE_NAME_SIZE] = "";
-    if (pending->rule)
-        acl_rule_name(plugin->policy->acl, session->subject, pending->rule, name, sizeof name);
-    struct audit_message message = {
-        .time_ns = pending->time_ns,
-        .topic = {pending->topic, pending->topic_length},
-        .rule_id = {name[0] ? name : NULL, name[0] ? strlen(name) : 0},
-        .payload_bytes = pending->payload_bytes,
-        .qos = pending->qos,
-        .retain = pending->retain,
-        .will = will,
-    };
-    pending->session = NULL;
-    audit_push_publish(plugin->audit, session->peer, &message);
-}
-
-void guard_settle_pending(struct guard_plugin *plugin, const struct guard_session *ending)
-{
-    if (!plugin->pending.session)
-        return;
-    if (plugin->pending.session == ending)
-        audit_pending(plugin, true);
-    plugin->pending.session = NULL;
 }
 
 /* ---- decision ---- */
@@ -253,10 +193,9 @@ static bool on_write(struct check *check)
     }
     check->session->messages_in += !will;
     if (plugin->audit_publishes) {
-        keep_pending(check);
+        guard_keep_publish(plugin, check->session, check->event, check->decision.rule, check->time_ns);
         if (will || strncmp(check->event->topic, "$CONTROL/", 9) == 0)
-            if (plugin->pending.session)
-                audit_pending(plugin, will);
+            guard_write_kept(plugin, will);
     }
     return true;
 }
@@ -415,14 +354,14 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     return session ? check_access(&check) : check_thoroughly(&check);
 }
 
-/* A publish that the policy allows and nobody wants written down. A function of its own: its locals would cost a
- * delivery. */
-static int __attribute__((noinline))
-check_publish(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
+/* A publish that the policy allows, of a connected client: most of them. */
+static inline int publish(struct guard_plugin *plugin, struct guard_session *session,
+                          const struct mosquitto_evt_acl_check *event, bool audited)
 {
     struct acl_decision decision;
-    plugin->now = guard_plugin_now();
-    if (unlikely(plugin->now >= session->ends_at))
+    int64_t time_ns = audited ? guard_clock_real_ns() : 0;
+    plugin->now = audited ? time_ns / 1000000000 : guard_plugin_now();
+    if (unlikely(plugin->now >= session->ends_at || (audited && event->topic[0] == '$')))
         return check_fully(plugin, session, event);
     struct acl_request request = {
         .action = ACL_PUBLISH,
@@ -433,11 +372,27 @@ check_publish(struct guard_plugin *plugin, struct guard_session *session, const 
         .payload_length = event->payloadlen,
         .now = plugin->now,
     };
-    if (acl_check(plugin->acl, plugin->rules, session->subject, &request, &decision) != ACL_ALLOW)
+    if (acl_check(plugin->acl, plugin->rules, session->subject, &request, &decision) != ACL_ALLOW ||
+        (plugin->audit && unlikely(!audit_accepting(plugin->audit))))
         return check_fully(plugin, session, event);
     session->messages_in++;
     plugin->counts.checks[ACCESS_PUBLISH][0]++;
+    if (audited)
+        guard_keep_publish(plugin, session, event, decision.rule, time_ns);
     return MOSQ_ERR_SUCCESS;
+}
+
+/* Functions of their own, because their locals would cost a delivery. */
+static int __attribute__((noinline))
+check_publish(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
+{
+    return publish(plugin, session, event, false);
+}
+
+static int __attribute__((noinline))
+check_audited(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
+{
+    return publish(plugin, session, event, true);
 }
 
 /* Looks the session up again: the caller did not keep it, which would have cost every delivery. */
@@ -464,8 +419,8 @@ int guard_on_acl_check(int event_number, void *event_data, void *userdata)
         }
         return check_delivery(plugin, event);
     }
-    if (event->access == MOSQ_ACL_WRITE && !plugin->audit)
-        return check_publish(plugin, session, event);
+    if (event->access == MOSQ_ACL_WRITE)
+        return plugin->audit_publishes ? check_audited(plugin, session, event) : check_publish(plugin, session, event);
     return check_fully(plugin, session, event);
 }
 
@@ -475,15 +430,4 @@ int guard_on_acl_check_from_any_thread(int event, void *event_data, void *userda
     if (unlikely(!pthread_equal(pthread_self(), plugin->broker_thread)))
         return guard_http_api_access(plugin, event_data);
     return guard_on_acl_check(event, event_data, userdata);
-}
-
-int guard_on_message(int event, void *event_data, void *userdata)
-{
-    struct guard_plugin *plugin = userdata;
-    const struct mosquitto_evt_message *message = event_data;
-    (void)event;
-    if (plugin->pending.session && plugin->pending.session->client == message->client)
-        audit_pending(plugin, false);
-    plugin->pending.session = NULL;
-    return MOSQ_ERR_SUCCESS;
 }

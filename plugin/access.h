@@ -12,13 +12,4 @@ struct mosquitto;
 int guard_on_acl_check(int event, void *event_data, void *userdata);
 int guard_on_acl_check_from_any_thread(int event, void *event_data, void *userdata);
 
-/* Callback of MOSQ_EVT_MESSAGE: an accepted WRITE was a publish. Registered only if allowed publishes are audited. */
-int guard_on_message(int event, void *event_data, void *userdata);
-
-/*
- * An accepted WRITE without MESSAGE: at the next event of the same client that is its end, it was the will (a
- * takeover); else it was a re-check, and nothing is written.
- */
-void guard_settle_pending(struct guard_plugin *plugin, const struct guard_session *ending);
-
 #endif

@@ -16,6 +16,7 @@
 #include "plugin/login_methods.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/publish.h"
 #include "plugin/sweep.h"
 
 #include <stdlib.h>

@@ -137,6 +137,7 @@ void guard_plugin_dispose(struct guard_plugin *plugin)
     audit_close(&plugin->audit);
     guard_kicks_free(plugin);
     free(plugin->pending.topic);
+    free(plugin->rule_names);
     acl_context_free(&plugin->acl);
     guard_policy_source_close(plugin);
     guard_compose_tokens_free(plugin);

@@ -144,6 +144,9 @@ int guard_compose_audit(struct guard_plugin *plugin, struct guard_error *err)
         rc = audit_open(&config, &plugin->audit, err);
     if (rc != GUARD_OK)
         return rc;
+    plugin->rule_names = calloc(GUARD_RULE_NAMES, sizeof *plugin->rule_names);
+    if (!plugin->rule_names)
+        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     plugin->audit_publishes = config.publish != AUDIT_PUBLISH_DENIED;
     plugin->audit_deliveries = audit_wants_deliveries(plugin->audit);
     return GUARD_OK;

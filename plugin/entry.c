@@ -4,6 +4,7 @@
 #include "plugin/broker.h"
 #include "plugin/lifecycle.h"
 #include "plugin/plugin.h"
+#include "plugin/publish.h"
 
 #include <stdlib.h>
 #include <string.h>

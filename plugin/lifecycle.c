@@ -12,6 +12,7 @@
 #include "plugin/metrics.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_source.h"
+#include "plugin/publish.h"
 #include "plugin/sweep.h"
 
 #include <stdlib.h>

@@ -36,6 +36,7 @@ enum guard_way { WAY_CERTIFICATE = 1, WAY_TOKEN = 2, WAY_PASSWORD = 4 };
 /* An accepted WRITE whose MESSAGE event is still to come: then it was a publish, else a will or a re-check. */
 struct guard_pending_publish {
     struct guard_session *session; /* NULL = none */
+    bool staged;                   /* it lies in the audit's ring already (audit_stage_publish); else: */
     char *topic;
     size_t topic_length, topic_capacity;
     uint64_t rule; /* acl_rule_id, of the policy in use; dropped with it */
@@ -43,6 +44,15 @@ struct guard_pending_publish {
     uint32_t payload_bytes;
     uint8_t qos;
     bool retain;
+};
+
+/* Names of rules as the trail has them, each where its id leads. */
+#define GUARD_RULE_NAMES     64
+#define GUARD_RULE_NAME_SIZE 256
+struct guard_rule_name {
+    uint64_t rule, generation; /* acl_rule_id, of which policy; 0 = empty */
+    size_t length;
+    char text[GUARD_RULE_NAME_SIZE];
 };
 
 struct guard_plugin {
@@ -67,6 +77,7 @@ struct guard_plugin {
     bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
     int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
     struct guard_pending_publish pending;
+    struct guard_rule_name *rule_names; /* GUARD_RULE_NAMES; NULL without a trail */
     struct guard_counts counts;
 
     /* authentication */

@@ -1,11 +1,13 @@
 /*
- * plugin_host PLUGIN.so ITERATIONS write|read|fanout CLIENTS [name=value]…
+ * plugin_host PLUGIN.so ITERATIONS write|publish|read|fanout CLIENTS [name=value]…
  *
  * Loads the plugin with these options, logs CLIENTS clients in (user name u<n>, client id c<n>, password "secret"),
  * then does ITERATIONS checks inside measured(), which valgrind --tool=callgrind --toggle-collect=measured counts.
- * Prints how many were allowed. write   each client in turn publishes to devices/u<n>/data read    each client in turn
- * is about to get a message on devices/u<n>/data (another topic each time) fanout  one publish to fleet/all, then a
- * delivery to every client: counted per delivery
+ * Prints how many were allowed.
+ *   write    each client in turn publishes to devices/u<n>/data: the check alone
+ *   publish  the same, with the MESSAGE event behind it where the plugin asks for that (with a trail it does)
+ *   read     each client in turn is about to get a message on devices/u<n>/data (another topic each time)
+ *   fanout   one publish to fleet/all, then a delivery to every client: counted per delivery
  */
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -129,12 +131,20 @@ EXPORT int mosquitto_broker_publish_copy(const char *id, const char *topic, int 
     return MOSQ_ERR_SUCCESS;
 }
 
+static void tell_message(struct mosquitto *client, const char *topic)
+{
+    struct mosquitto_evt_message event = {.client = client, .topic = (char *)topic, .payloadlen = 4};
+    callbacks[MOSQ_EVT_MESSAGE](MOSQ_EVT_MESSAGE, &event, userdatas[MOSQ_EVT_MESSAGE]);
+}
+
 static int check(struct mosquitto *client, const char *topic, int access)
 {
     struct mosquitto_evt_acl_check event = {
         .client = client, .topic = topic, .payload = "21.5", .payloadlen = 4, .access = access};
     return callbacks[MOSQ_EVT_ACL_CHECK](MOSQ_EVT_ACL_CHECK, &event, userdatas[MOSQ_EVT_ACL_CHECK]);
 }
+
+static bool with_message; /* "publish" */
 
 size_t measured(struct mosquitto *clients, size_t count, size_t iterations, int access, const char *topic);
 
@@ -145,6 +155,8 @@ measured(struct mosquitto *clients, size_t count, size_t iterations, int access,
     size_t allowed = 0;
     for (size_t i = 0, c = 0; i < iterations; i++) {
         allowed += check(&clients[c], topic ? topic : clients[c].topic, access) == MOSQ_ERR_SUCCESS;
+        if (with_message)
+            tell_message(&clients[c], clients[c].topic);
         if (++c == count)
             c = 0;
     }
@@ -197,7 +209,8 @@ int main(int argc, char **argv)
         return 1;
     struct mosquitto *clients = log_in(count);
     callbacks[MOSQ_EVT_TICK](MOSQ_EVT_TICK, NULL, userdatas[MOSQ_EVT_TICK]);
-    int access = strcmp(argv[3], "write") == 0 ? MOSQ_ACL_WRITE : MOSQ_ACL_READ;
+    with_message = strcmp(argv[3], "publish") == 0 && callbacks[MOSQ_EVT_MESSAGE];
+    int access = strcmp(argv[3], "write") == 0 || strcmp(argv[3], "publish") == 0 ? MOSQ_ACL_WRITE : MOSQ_ACL_READ;
     const char *topic = strcmp(argv[3], "fanout") == 0 ? "fleet/all" : NULL;
     if (topic)
         check(&clients[0], topic, MOSQ_ACL_WRITE);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # User instructions that one check costs in the plugin, counted by callgrind: the same on any machine for one binary.
 #   instructions.sh [BUILD]        default build/release
-# Prints a row per policy size: a WRITE, a READ of another topic, and a READ for each further subscriber of one publish.
+# Prints a row per policy size: a WRITE, the same audited (with its MESSAGE), a READ of another topic, and a READ for each
+# further subscriber of one publish.
 set -eu
 top=$(cd "$(dirname "$0")/../../.." && pwd)
 build=$(cd "${1:-$top/build/release}" && pwd)
@@ -36,9 +37,10 @@ per_check() { # KIND: the difference of two lengths, so that what happens once d
   echo $(((b - a + 1000) / 2000))
 }
 
-printf '%-10s %8s %8s %8s\n' rules write read fan-out
+printf '%-10s %8s %8s %8s %8s\n' rules write audited read fan-out
 for roles in ${SIZES:-0 200 20000}; do
   policy "$roles" >"$dir/policy"
   chmod 640 "$dir/policy"
-  printf '%-10s %8s %8s %8s\n' $((20 + roles * 5)) "$(per_check write)" "$(per_check read)" "$(per_check fanout)"
+  printf '%-10s %8s %8s %8s %8s\n' $((20 + roles * 5)) "$(per_check write)" "$(options=audit_dir=$dir/trail per_check publish)" \
+    "$(per_check read)" "$(per_check fanout)"
 done

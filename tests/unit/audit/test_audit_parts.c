@@ -332,6 +332,57 @@ static void without_a_peer_an_event_is_lost_and_counted(void **state)
     assert_int_equal(m.lost[AUDIT_LOSS_RING_FULL], 2);
 }
 
+static uint64_t published(const struct trail *trail)
+{
+    struct audit_metrics m;
+    audit_metrics_read(trail->audit, &m);
+    return m.events[AUDIT_ACTION_MQTT_PUBLISH][0];
+}
+
+/* What was only staged is no event; what was published is one; what another event has overwritten says so. */
+static void a_staged_publish(void **state)
+{
+    struct trail *trail = *state;
+    struct audit_peer *peer = audit_peer_new(trail->audit, &(struct audit_peer_info){.client_id = "c"});
+    const struct audit_message one = {.time_ns = 1, .topic = audit_text("one")}, two = {.topic = audit_text("two")};
+    assert_false(audit_publish_staged(trail->audit, false));
+    assert_true(audit_stage_publish(trail->audit, peer, &one));
+    assert_true(audit_stage_publish(trail->audit, peer, &one));
+    assert_int_equal(published(trail), 0);
+    assert_true(audit_publish_staged(trail->audit, true));
+    assert_false(audit_publish_staged(trail->audit, false));
+    assert_int_equal(published(trail), 1);
+    assert_true(audit_stage_publish(trail->audit, peer, &one));
+    audit_push_publish(trail->audit, peer, &two);
+    assert_false(audit_publish_staged(trail->audit, false));
+    assert_int_equal(published(trail), 2);
+    assert_true(audit_stage_publish(trail->audit, peer, &one));
+    audit_set_policy(trail->audit, "other", "2"); /* no event, but it lies in the ring, too */
+    assert_false(audit_publish_staged(trail->audit, false));
+    audit_peer_free(trail->audit, &peer);
+}
+
+static void what_cannot_be_staged(void **state)
+{
+    static char giant[5000];
+    memset(giant, 'x', sizeof giant - 1);
+    struct trail *trail = *state;
+    struct audit_peer *peer = audit_peer_new(trail->audit, &(struct audit_peer_info){.client_id = "c"});
+    const struct audit_message unusual[] = {
+        {.time_ns = 1, .topic = audit_text("$CONTROL/x")},
+        {.time_ns = 1, .topic = audit_text("")},
+        {.time_ns = 1, .topic = audit_text(giant)},
+        {.time_ns = 1, .topic = audit_text("a"), .reason = GUARD_REASON_ACL_NO_MATCH},
+        {.time_ns = 1, .topic = audit_text("a"), .rule_id = audit_text(giant)},
+        {.topic = audit_text("a")},
+    };
+    for (size_t i = 0; i < sizeof unusual / sizeof *unusual; i++)
+        assert_false(audit_stage_publish(trail->audit, peer, &unusual[i]));
+    assert_false(audit_publish_staged(trail->audit, false));
+    assert_int_equal(published(trail), 0);
+    audit_peer_free(trail->audit, &peer);
+}
+
 static void state_messages_come_to_the_broker_thread(void **state)
 {
     struct trail *trail = *state;
@@ -398,6 +449,8 @@ int main(void)
         cmocka_unit_test(reasons_fit_their_action),
         cmocka_unit_test_setup_teardown(below_audit_is_only_counted, open_trail, close_trail),
         cmocka_unit_test_setup_teardown(without_a_peer_an_event_is_lost_and_counted, open_trail, close_trail),
+        cmocka_unit_test_setup_teardown(a_staged_publish, open_trail, close_trail),
+        cmocka_unit_test_setup_teardown(what_cannot_be_staged, open_trail, close_trail),
         cmocka_unit_test_setup_teardown(state_messages_come_to_the_broker_thread, open_trail, close_trail),
         cmocka_unit_test(settings_are_checked),
     };
