@@ -221,13 +221,32 @@ int guard_clients_builder_put_disabled(struct guard_clients_builder *builder, co
     return put_record(builder, username);
 }
 
+static bool is_record(const struct guard_shard_entry *entry)
+{
+    return entry->key_length && entry->key_length <= GUARD_CLIENT_NAME_MAX &&
+           !memchr(entry->key, 0, entry->key_length) && guard_client_record_valid(entry->value, entry->value_length);
+}
+
 int guard_clients_builder_put_packed(struct guard_clients_builder *builder, const char *username,
                                      size_t username_length, const char *packed, size_t length)
 {
-    if (!username_length || username_length > GUARD_CLIENT_NAME_MAX || memchr(username, 0, username_length) ||
-        !guard_client_record_valid(packed, length))
+    if (username_length > GUARD_CLIENT_NAME_MAX || length > GUARD_CLIENT_RECORD_MAX ||
+        !is_record(&(struct guard_shard_entry){username, packed, (uint32_t)username_length, (uint32_t)length}))
         return GUARD_ERR_INVALID;
     return guard_shard_builder_put(builder->map, username, username_length, packed, length);
+}
+
+int guard_clients_write(const struct guard_clients *clients, const struct guard_sink *sink)
+{
+    return guard_shard_map_write(as_map(clients), sink);
+}
+
+int guard_clients_load(struct guard_slab *slab, size_t length, struct guard_clients **out)
+{
+    struct guard_shard_map *map;
+    int rc = guard_shard_map_load(slab, length, is_record, &map);
+    *out = (struct guard_clients *)map;
+    return rc;
 }
 
 bool guard_clients_builder_remove(struct guard_clients_builder *builder, const char *username, bool *failed)

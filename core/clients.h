@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 #include "core/policy_text.h"
-#include "core/siphash.h"
+#include "core/slab.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,6 +82,11 @@ bool guard_client_allows_id(const struct guard_client_view *view, const char *cl
 
 /* The record's value of attribute name (without "attr."), or NULL. */
 const char *guard_client_attribute(const struct guard_client_view *view, const char *name);
+
+/* The table's image (core/slab.h), and an image as a table, every record of it checked: as guard_shard_map_write and
+ * guard_shard_map_load. */
+int guard_clients_write(const struct guard_clients *clients, const struct guard_sink *sink);
+int guard_clients_load(struct guard_slab *slab, size_t length, struct guard_clients **out);
 
 /*
  * Building. One thread at a time uses a builder; it starts empty (base NULL) or as a copy of base that shares its

@@ -105,16 +105,28 @@ static int read_all(const struct source *source, char **content, size_t *length,
     return guard_fail_at(err, GUARD_ERR_NOMEM, source->path, 0, 0, "out of memory");
 }
 
-int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, char **content, size_t *length,
+int guard_file_open(const char *path, enum guard_file_kind kind, size_t limit, int *fd, size_t *size,
                     struct guard_error *err)
 {
     struct stat st;
-    int fd = open_trusted(path, err);
-    if (fd < 0)
-        return fd;
-    int rc = fstat(fd, &st) != 0 ? fail_errno(err, path, "examine") : check_descriptor(path, &st, kind, limit, err);
-    if (rc == GUARD_OK)
-        rc = read_all(&(struct source){fd, path, (size_t)st.st_size, limit}, content, length, err);
+    *fd = open_trusted(path, err);
+    if (*fd < 0)
+        return *fd;
+    int rc = fstat(*fd, &st) != 0 ? fail_errno(err, path, "examine") : check_descriptor(path, &st, kind, limit, err);
+    *size = rc == GUARD_OK ? (size_t)st.st_size : 0;
+    if (rc != GUARD_OK)
+        close(*fd);
+    return rc;
+}
+
+int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, char **content, size_t *length,
+                    struct guard_error *err)
+{
+    size_t size;
+    int fd, rc = guard_file_open(path, kind, limit, &fd, &size, err);
+    if (rc != GUARD_OK)
+        return rc;
+    rc = read_all(&(struct source){fd, path, size, limit}, content, length, err);
     close(fd);
     return rc;
 }

@@ -21,6 +21,13 @@ int guard_file_read(const char *path, enum guard_file_kind kind, size_t limit, c
                     struct guard_error *err);
 
 /*
+ * Opens a file with the same care and leaves the reading to the caller, who closes *fd: for what is too large to be
+ * held twice. *size is what it has now.
+ */
+int guard_file_open(const char *path, enum guard_file_kind kind, size_t limit, int *fd, size_t *size,
+                    struct guard_error *err);
+
+/*
  * Replaces path by length bytes: a temporary file beside it, fsync, rename, fsync of the folder. On failure the old
  * file stays as it was.
  */

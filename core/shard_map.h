@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/siphash.h"
+#include "core/slab.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,17 @@ bool guard_shard_map_diff(const struct guard_shard_map *from, const struct guard
                           bool (*visit)(void *context, const struct guard_shard_entry *before,
                                         const struct guard_shard_entry *after),
                           void *context);
+
+/* Writes the map's image (core/slab.h); map may be NULL, which is an empty one. GUARD_OK, or what the sink returned. */
+int guard_shard_map_write(const struct guard_shard_map *map, const struct guard_sink *sink);
+/*
+ * Uses the image in slab->bytes[0..length) as a map; it keeps references of slab. Nothing in the image is relied on
+ * before it was looked at, so that a forged one reads no memory but the slab's; check is asked for each entry (NULL:
+ * all are good). Not looked at is whether an entry stands where its hash leads: it is not found then. GUARD_OK,
+ * GUARD_ERR_INVALID or GUARD_ERR_NOMEM.
+ */
+int guard_shard_map_load(struct guard_slab *slab, size_t length, bool (*check)(const struct guard_shard_entry *entry),
+                         struct guard_shard_map **out);
 
 struct guard_shard_builder;
 

@@ -43,3 +43,11 @@ void guard_slab_unref(struct guard_slab **slab_pointer)
     free(slab->bytes);
     free(slab);
 }
+
+int guard_sink_pad(const struct guard_sink *sink, size_t *written, size_t unit)
+{
+    static const char zeros[64];
+    size_t more = (unit - *written % unit) % unit;
+    *written += more;
+    return more ? sink->put(sink->context, zeros, more) : GUARD_OK;
+}

@@ -1,9 +1,11 @@
 /*
- * A block of memory shared by reference count: what was read from a file in one piece and is used where it lies
- * (snapshots). Whoever keeps a pointer into it keeps a reference.
+ * Images: what is written to a file as it lies in memory, and is used again where it was read to (snapshots). A slab is
+ * the memory it was read to, shared by reference count: whoever keeps a pointer into it keeps a reference.
  */
 #ifndef GUARD_CORE_SLAB_H
 #define GUARD_CORE_SLAB_H
+
+#include "core/error.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,5 +24,14 @@ struct guard_slab {
 struct guard_slab *guard_slab_new(size_t size, bool secret);
 struct guard_slab *guard_slab_ref(struct guard_slab *slab); /* returns slab */
 void guard_slab_unref(struct guard_slab **slab);            /* *slab may be NULL and is afterwards */
+
+/* Where an image is written to. put returns GUARD_OK, or an error, with which the writing ends. */
+struct guard_sink {
+    int (*put)(void *context, const void *bytes, size_t length);
+    void *context;
+};
+
+/* The zeros that bring written octets up to a multiple of unit (a power of two, at most 64), and *written with them. */
+int guard_sink_pad(const struct guard_sink *sink, size_t *written, size_t unit);
 
 #endif
