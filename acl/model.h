@@ -12,6 +12,7 @@
 #define GUARD_ACL_MODEL_H
 
 #include "acl/acl.h"
+#include "core/slab.h"
 
 #include <stdatomic.h>
 
@@ -169,6 +170,7 @@ struct acl_segment {
     uint32_t pool_size;
     struct acl_segment_role *roles;
     uint64_t seed;
+    struct guard_slab *slab; /* that all arrays lie in; NULL: they are the segment's own */
 };
 
 /* Where a role's rules are now. */

@@ -163,13 +163,16 @@ void acl_segment_release(struct acl_segment *s)
 {
     if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) != 1)
         return;
-    free(s->nodes);
-    free(s->rules);
-    free(s->conditions);
-    free(s->nets);
-    free(s->codes);
-    free(s->roles);
-    free(s->pool);
+    if (!s->slab) {
+        free(s->nodes);
+        free(s->rules);
+        free(s->conditions);
+        free(s->nets);
+        free(s->codes);
+        free(s->roles);
+        free(s->pool);
+    }
+    guard_slab_unref(&s->slab);
     free(s);
 }
 

@@ -141,7 +141,8 @@ static void a_forged_image_is_refused_or_harmless(void **state)
     srand(5);
     for (int i = 0; i < 3000; i++) {
         struct guard_slab *slab = slab_of(&image, image.length);
-        size_t at = i < 1000 ? (size_t)rand() % 4096 : 32 + 4096 * 12 + (size_t)rand() % (image.length - 32 - 4096 * 12);
+        size_t at =
+            i < 1000 ? (size_t)rand() % 4096 : 32 + 4096 * 12 + (size_t)rand() % (image.length - 32 - 4096 * 12);
         slab->bytes[at] = (char)(slab->bytes[at] ^ (1 << rand() % 8));
         if (guard_shard_map_load(slab, image.length, NULL, &again) == GUARD_OK) {
             use(again);
