@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "plugin/admission.h"
 #include "plugin/broker.h"
+#include "plugin/bypass.h"
 #include "plugin/http_api.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_set.h"
@@ -179,7 +180,7 @@ static inline void look_at_clock(struct check *check)
 static bool on_write(struct check *check)
 {
     struct guard_plugin *plugin = check->plugin;
-    bool will = check->session->state == SESSION_OFFLINE;
+    bool will = check->session->state == SESSION_OFFLINE || check->session->last_will;
     look_at_clock(check);
     bool allowed = decide(check, ACL_PUBLISH);
     if (allowed && plugin->audit && unlikely(!audit_accepting(plugin->audit)))
@@ -200,18 +201,13 @@ static bool on_write(struct check *check)
     return true;
 }
 
-/* Judged when the client comes back: then the broker asks again for each message that waits, with who it is by then. */
-static bool is_restored(const struct mosquitto *client)
-{
-    return !mosquitto_client_address(client) && mosquitto_client_protocol_version(client) == 0;
-}
-
 static bool on_read(struct check *check)
 {
     struct guard_plugin *plugin = check->plugin;
     bool allowed = decide(check, ACL_RECEIVE);
-    if (unlikely(!allowed) && check->session->state == SESSION_DERIVED && is_restored(check->event->client))
-        return true;
+    if (unlikely(!allowed) && check->session->state == SESSION_DERIVED &&
+        guard_bypass_is_restored(check->event->client))
+        return true; /* judged when the client comes back: then the broker asks again, with who it is by then */
     plugin->counts.checks[ACCESS_DELIVER][!allowed]++;
     if (plugin->audit && (unlikely(!allowed) || plugin->audit_deliveries))
         audit_delivery(check);
@@ -267,28 +263,6 @@ static bool on_retained_source(struct check *check)
     return allowed;
 }
 
-static void warn_bypass(struct guard_plugin *plugin, const struct mosquitto *client)
-{
-    if (plugin->warned_bypass || is_restored(client))
-        return;
-    plugin->warned_bypass = true;
-    guard_log(
-        &plugin->log, GUARD_LOG_WARNING,
-        "client '%.128s' did not come in through this plugin (use_identity_as_username, use_subject_as_username, or a "
-        "plugin before it): it has the rights of its user name. This is said once",
-        mosquitto_client_id(client));
-}
-
-static bool __attribute__((noinline)) find_unusual(struct check *check)
-{
-    struct mosquitto *client = check->event->client;
-    if (!mosquitto_client_id(client))
-        return false;
-    warn_bypass(check->plugin, client);
-    check->session = guard_derive(check->plugin, client);
-    return check->session != NULL;
-}
-
 static inline int check_access(struct check *check)
 {
     bool allowed;
@@ -323,9 +297,13 @@ static int __attribute__((noinline)) check_thoroughly(struct check *check)
         return MOSQ_ERR_PLUGIN_DEFER;
     if (!check->session && event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client))
         return on_retained_source(check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
-    if (!check->session && !find_unusual(check))
+    if (!check->session && !(check->session = guard_bypass_session(plugin, event->client)))
         return MOSQ_ERR_ACL_DENIED;
-    return check_access(check);
+    bool last = check->session->last_will;
+    int answer = check_access(check);
+    if (last)
+        guard_sessions_remove(plugin->sessions, event->client);
+    return answer;
 }
 
 void guard_plugin_update_quick(struct guard_plugin *plugin)

@@ -211,6 +211,7 @@ int guard_on_basic_auth(int event, void *event_data, void *userdata)
     if (plugin->has_http_api && !pthread_equal(pthread_self(), plugin->broker_thread))
         return guard_http_api_login(plugin, auth);
     guard_settle_pending(plugin, NULL);
+    plugin->bypass_ended = NULL;
     if (!plugin->ticks)
         guard_plugin_without_tick(plugin);
     guard_sessions_turn(plugin->sessions);
@@ -282,6 +283,7 @@ int guard_on_ext_auth(int event, void *event_data, void *userdata)
     if (!is_ours(plugin, auth->auth_method))
         return MOSQ_ERR_PLUGIN_DEFER;
     guard_settle_pending(plugin, NULL);
+    plugin->bypass_ended = NULL;
     guard_sessions_turn(plugin->sessions);
     guard_login_begin(plugin, &login, auth->client, mosquitto_client_username(auth->client), NULL);
     login.token = auth->data_in ? auth->data_in : "";

@@ -7,6 +7,7 @@
 #include "plugin/background.h"
 #include "plugin/basic_auth.h"
 #include "plugin/broker.h"
+#include "plugin/bypass.h"
 #include "plugin/compose.h"
 #include "plugin/kick.h"
 #include "plugin/metrics.h"
@@ -29,7 +30,10 @@ int guard_on_connect(int event, void *event_data, void *userdata)
     (void)event;
     guard_settle_pending(plugin, NULL);
     guard_sessions_turn(plugin->sessions);
+    plugin->bypass_ended = NULL;
     struct guard_session *session = guard_sessions_find(plugin->sessions, connect->client);
+    if ((!session || session->state == SESSION_DERIVED) && !plugin->coexist)
+        guard_bypass_connected(plugin, connect->client);
     if (!session || session->state != SESSION_PENDING)
         return MOSQ_ERR_SUCCESS;
     session->state = SESSION_ONLINE;
@@ -40,9 +44,8 @@ int guard_on_connect(int event, void *event_data, void *userdata)
 
 /* ---- ends ---- */
 
-/* The broker's reason (2.1), or what can be known without it (2.0). */
-static struct audit_disconnect disconnect_event(struct guard_plugin *plugin, const struct guard_session *session,
-                                                int reason)
+struct audit_disconnect guard_disconnect_event(struct guard_plugin *plugin, const struct guard_session *session,
+                                               int reason)
 {
     struct audit_disconnect event = {.reason = GUARD_REASON_UNKNOWN, .initiator = AUDIT_BY_NETWORK};
     const struct guard_session *newest = guard_sessions_by_id(plugin->sessions, session->client_id);
@@ -113,8 +116,9 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
     struct guard_session *session = ended_session(plugin, disconnect->client);
     guard_settle_pending(plugin, session);
     guard_sessions_turn(plugin->sessions);
-    if (session && session->state == SESSION_DERIVED) { /* derived anew, should there be a will or a next connection */
-        guard_sessions_remove(plugin->sessions, disconnect->client);
+    plugin->bypass_ended = NULL;
+    if (session && session->state == SESSION_DERIVED) {
+        guard_bypass_ended(plugin, session, disconnect->reason);
         return MOSQ_ERR_SUCCESS;
     }
     /* an offline session that is resumed or dropped has this event again: not a connection's end */
@@ -131,7 +135,7 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
     }
     if (!plugin->audit)
         return MOSQ_ERR_SUCCESS;
-    struct audit_disconnect ended = disconnect_event(plugin, session, disconnect->reason);
+    struct audit_disconnect ended = guard_disconnect_event(plugin, session, disconnect->reason);
     audit_push_disconnect(plugin->audit, session->peer, &ended);
     return MOSQ_ERR_SUCCESS;
 }
@@ -142,7 +146,7 @@ void guard_sessions_audit_shutdown(struct guard_plugin *plugin)
     struct guard_session *session;
     guard_sessions_walk_begin(plugin->sessions);
     while (plugin->audit && (session = guard_sessions_walk_next(plugin->sessions))) {
-        if (session->state != SESSION_ONLINE)
+        if (session->state != SESSION_ONLINE && !session->announced)
             continue;
         struct audit_disconnect ended = {
             .reason = GUARD_REASON_BROKER_SHUTDOWN,
@@ -224,8 +228,8 @@ int guard_on_tick(int event, void *event_data, void *userdata)
     (void)event_data;
     plugin->ticks = true;
     plugin->reloading = false;
-    if (plugin->pending.session)
-        plugin->pending.session = NULL;
+    plugin->pending.session = NULL;
+    plugin->bypass_ended = NULL;
     do_what_is_due(plugin);
     if (plugin->kick_count)
         guard_kicks_run(plugin);

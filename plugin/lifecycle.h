@@ -8,7 +8,16 @@ int guard_on_disconnect(int event, void *event_data, void *userdata); /* also CL
 int guard_on_tick(int event, void *event_data, void *userdata);
 int guard_on_reload(int event, void *event_data, void *userdata);
 
+struct audit_disconnect;
 struct guard_plugin;
+struct guard_session;
+
+/*
+ * What the trail says of a session's end: why we ended it, or the broker's reason (2.1), or what can be known without
+ * it (2.0). The identity in it is the session's.
+ */
+struct audit_disconnect guard_disconnect_event(struct guard_plugin *plugin, const struct guard_session *session,
+                                               int reason);
 
 /* Writes an mqtt-disconnect for everybody who is connected; called once, before the sessions are freed. */
 void guard_sessions_audit_shutdown(struct guard_plugin *plugin);

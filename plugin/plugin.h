@@ -66,11 +66,12 @@ struct guard_plugin {
     pthread_t broker_thread;
     bool audit_publishes; /* allowed publishes are wanted: MESSAGE is registered */
     bool audit_deliveries;
-    bool kicking;       /* inside mosquitto_kick_…: the broker re-checks subscriptions */
-    bool reloading;     /* between RELOAD and the next TICK: BASIC_AUTH is a re-check */
-    bool connect_event; /* 2.1 tells of CONNECT */
-    bool ticks;         /* TICK was seen: 2.0.11 has none with per_listener_settings */
-    bool warned_bypass; /* said once that clients come in without BASIC_AUTH */
+    bool kicking;                         /* inside mosquitto_kick_…: the broker re-checks subscriptions */
+    bool reloading;                       /* between RELOAD and the next TICK: BASIC_AUTH is a re-check */
+    bool connect_event;                   /* 2.1 tells of CONNECT */
+    bool ticks;                           /* TICK was seen: 2.0.11 has none with per_listener_settings */
+    bool warned_bypass;                   /* said once that clients come in without BASIC_AUTH */
+    const struct mosquitto *bypass_ended; /* such a client whose connection ended with the last event: a will is next */
     bool warned_capped;
     bool coexist;
     bool closed;       /* there is no policy that may be used: everything is denied */

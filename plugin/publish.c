@@ -101,9 +101,18 @@ void guard_write_kept(struct guard_plugin *plugin, bool will)
         declare_lost(plugin);
 }
 
+/*
+ * 2.0 has no CONNECT event that would end the re-checks of a session that is resumed, and there a will comes before the
+ * end only in a takeover.
+ */
+static bool may_be_will(const struct guard_plugin *plugin, const struct guard_session *ending)
+{
+    return plugin->connect_event || guard_sessions_by_id(plugin->sessions, ending->client_id) != ending;
+}
+
 void guard_settle_pending(struct guard_plugin *plugin, const struct guard_session *ending)
 {
-    if (plugin->pending.session && plugin->pending.session == ending)
+    if (plugin->pending.session && plugin->pending.session == ending && may_be_will(plugin, ending))
         guard_write_kept(plugin, true);
     plugin->pending.session = NULL;
 }

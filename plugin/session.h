@@ -74,6 +74,8 @@ struct guard_session {
     uint64_t messages_in, messages_denied;
     enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
     bool will_after_kick;          /* its will may still be published although ends_at has passed */
+    bool announced;                /* DERIVED, but the trail has its connect (2.1) */
+    bool last_will;                /* DERIVED for the will of a connection that has ended: gone after that check */
 
     size_t heap_index;                        /* in the expiry heap; SIZE_MAX = not in it */
     struct guard_session_link by_id, by_user; /* in their buckets of the two indexes */
