@@ -133,7 +133,9 @@ EXPORT int mosquitto_broker_publish_copy(const char *id, const char *topic, int 
 
 static void tell_message(struct mosquitto *client, const char *topic)
 {
-    struct mosquitto_evt_message event = {.client = client, .topic = (char *)topic, .payloadlen = 4};
+    char copy[256]; /* a plugin may change the event's topic */
+    snprintf(copy, sizeof copy, "%s", topic);
+    struct mosquitto_evt_message event = {.client = client, .topic = copy, .payloadlen = 4};
     callbacks[MOSQ_EVT_MESSAGE](MOSQ_EVT_MESSAGE, &event, userdatas[MOSQ_EVT_MESSAGE]);
 }
 
