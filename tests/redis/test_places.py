@@ -5,8 +5,9 @@ import time
 import pytest
 
 from support.pki import Authority
+from support.places import cluster_url, sentinel_url, start_cluster, start_pair, start_sentinels
 from support.probe import PROBE, guardctl, lines_of, rules_of_the_manual
-from support.servers import Server, role_of, wait_until
+from support.servers import REDIS, wait_until
 
 FAST = {"connect_timeout_ms": 1000, "command_timeout_ms": 1000}
 
@@ -57,7 +58,7 @@ def test_tls_refused(make_server, make_probe, authority, tmp_path, case):
     server = make_server(tls=None if case == "plain server" else tls, start=case != "other host")
     if case == "other host":  # the test's own client looks at the name as well
         (server.folder / "redis.conf").write_text(server.config())
-        server.process = subprocess.Popen(["redis-server", str(server.folder / "redis.conf")])
+        server.process = subprocess.Popen([REDIS, str(server.folder / "redis.conf")])
         time.sleep(0.5)
     other = Authority(tmp_path / "other")
     url = f"redis{'' if case == 'plain client' else 's'}://127.0.0.1:{server.port}"
@@ -134,11 +135,7 @@ def test_user_of_the_design_without_status(redis, make_probe, tmp_path):
 
 @pytest.fixture
 def pair(make_server):
-    """A master and its replica."""
-    master = make_server()
-    replica = make_server(replicaof=f"127.0.0.1 {master.port}")
-    wait_until(lambda: role_of(replica)[3:4] == ["connected"])
-    return master, replica
+    return start_pair(make_server)
 
 
 def test_replica_may_be_read(pair, make_probe):
@@ -164,27 +161,12 @@ def test_replica_without_its_master_is_an_alarm(pair, make_probe):
 
 
 @pytest.fixture
-def guarded(pair, make_server):
+def guarded(pair):
     """The pair with three Sentinels."""
-    master, replica = pair
-    sentinels = []
-    for number in range(3):
-        sentinel = Server(master.folder.parent / f"sentinel{number}", sentinel=True)
-        sentinel.folder.mkdir(parents=True, exist_ok=True)
-        (sentinel.folder / "redis.conf").write_text(
-            f"port {sentinel.port}\nbind 127.0.0.1\ndir {sentinel.folder}\nlogfile {sentinel.folder}/redis.log\n"
-            f"sentinel monitor fleet 127.0.0.1 {master.port} 2\nsentinel down-after-milliseconds fleet 800\n"
-            "sentinel failover-timeout fleet 2000\nsentinel parallel-syncs fleet 1\n")
-        sentinels.append(sentinel.start())
-    wait_until(lambda: all(len(s("SENTINEL", "SENTINELS", "fleet")) == 2 for s in sentinels), timeout=20)
-    wait_until(lambda: all(len(s("SENTINEL", "REPLICAS", "fleet")) == 1 for s in sentinels), timeout=20)
-    yield master, replica, sentinels
+    sentinels = start_sentinels(pair[0])
+    yield *pair, sentinels
     for sentinel in sentinels:
         sentinel.stop()
-
-
-def sentinel_url(sentinels):
-    return "redis+sentinel://" + ",".join(f"127.0.0.1:{s.port}" for s in sentinels) + "/fleet"
 
 
 @pytest.mark.slow
@@ -234,35 +216,7 @@ def test_first_sentinel_is_away(guarded, make_probe):
 
 @pytest.fixture
 def cluster(make_server):
-    """Three masters and a replica of the one that has the slot of {guard}."""
-    nodes = [make_server(cluster_enabled="yes", cluster_node_timeout="1000", cluster_require_full_coverage="no")
-             for _ in range(4)]
-    ranges = [(0, 5460), (5461, 10922), (10923, 16383)]
-    for node, (first, last) in zip(nodes, ranges):
-        node("CLUSTER", "ADDSLOTSRANGE", first, last)
-    for number, node in enumerate(nodes):
-        node("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-        if number:
-            nodes[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
-    wait_until(lambda: all("cluster_known_nodes:4" in n("CLUSTER", "INFO") for n in nodes), timeout=20)
-    slot = nodes[0]("CLUSTER", "KEYSLOT", "{guard}:x")
-    owner = next(n for n, (first, last) in zip(nodes, ranges) if first <= slot <= last)
-    wait_until(lambda: not _replicate(nodes[3], owner("CLUSTER", "MYID")), timeout=20)
-    wait_until(lambda: all("cluster_state:ok" in n("CLUSTER", "INFO") for n in nodes), timeout=20)
-    wait_until(lambda: role_of(nodes[3])[3:4] == ["connected"], timeout=20)
-    return nodes, owner, nodes[3]
-
-
-def _replicate(node, master):
-    try:
-        node("CLUSTER", "REPLICATE", master)
-    except Exception as error:
-        return error
-    return None
-
-
-def cluster_url(nodes):
-    return "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in nodes)
+    return start_cluster(make_server)
 
 
 def test_cluster(cluster, make_probe, tmp_path):

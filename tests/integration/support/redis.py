@@ -74,6 +74,19 @@ class Connection:
         self.socket.close()
 
 
+def policy_commands(text, prefix="guard:"):
+    """The commands that write a policy in the file's form as keys, the new version last."""
+    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
+    parser.optionxform = str
+    parser.read_string(text)
+    commands = []
+    for section in parser.sections():
+        kind, _, name = section.partition(" ")
+        pairs = [word for pair in parser.items(section) for word in pair]
+        commands.append(("HSET", f"{prefix}{kind}{':' if name else ''}{name}", *pairs))
+    return [*commands, ("INCR", f"{prefix}version")]
+
+
 class Redis:
     """options: lines of redis.conf."""
 
@@ -145,15 +158,7 @@ class Redis:
 
     def load(self, text, prefix="guard:"):
         """Writes a policy in the file's form as keys, in one MULTI with a new version."""
-        parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=True)
-        parser.optionxform = str
-        parser.read_string(text)
-        commands = []
-        for section in parser.sections():
-            kind, _, name = section.partition(" ")
-            pairs = [word for pair in parser.items(section) for word in pair]
-            commands.append(("HSET", f"{prefix}{kind}{':' if name else ''}{name}", *pairs))
-        self.multi(*commands, ("INCR", f"{prefix}version"))
+        self.multi(*policy_commands(text, prefix))
 
     def signal(self, number):
         self.process.send_signal(number)

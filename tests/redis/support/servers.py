@@ -8,7 +8,7 @@ import time
 
 from .resp import RedisError, Resp
 
-REDIS = shutil.which("redis-server")
+REDIS = os.environ.get("GUARD_REDIS") or shutil.which("redis-server") or shutil.which("valkey-server")
 
 
 def free_port(also=0):
