@@ -62,6 +62,7 @@ static void destroy(struct audit *audit)
     audit_state_destroy(&audit->state);
     audit_privacy_wipe(&audit->privacy);
     detect_free(&audit->detect);
+    audit_country_close(&audit->country);
     EVP_MD_free(audit->sha256);
     if (audit->wake_fd >= 0)
         close(audit->wake_fd);
@@ -153,5 +154,7 @@ int audit_close(struct audit **pointer)
 
 void audit_reload(struct audit *audit)
 {
+    if (audit->country)
+        audit_country_refresh(audit->country);
     atomic_store_explicit(&audit->rotate_now, true, memory_order_relaxed);
 }

@@ -94,6 +94,8 @@ struct audit_config {
     const char *privacy_key_file; /* 16..4096 secret bytes; required for AUDIT_PRIVACY_HMAC */
     bool detect;                  /* false; true: attacks that events show are written as alert-* */
     const char *detect_allow;     /* addresses and networks it does not watch, comma-separated; NULL = none */
+    const char *country_file;     /* database in MaxMind's format, for alerts about countries; NULL = none */
+    bool detect_hours;            /* also watch at which hours identities are active */
     unsigned close_timeout_ms;    /* 5000: how long audit_close waits for the writer */
     const struct audit_sink_config *sinks;
     size_t sink_count; /* at most AUDIT_MAX_SINKS */
@@ -112,7 +114,7 @@ int audit_open(const struct audit_config *config, struct audit **out, struct gua
  */
 int audit_close(struct audit **audit);
 
-/* SIGHUP: closes the current file and begins the next number. Returns at once. */
+/* SIGHUP: closes the current file and begins the next number; takes a new country database. Returns at once. */
 void audit_reload(struct audit *audit);
 
 /*
@@ -145,6 +147,7 @@ struct audit_peer_info {
     uint16_t listener_port; /* 0 = not known */
     enum audit_transport transport;
     bool websocket;
+    bool single;               /* its identity may be connected once at a time */
     unsigned protocol_version; /* CONNECT's level: 3, 4 or 5; 0 = not known */
 };
 

@@ -1,6 +1,5 @@
 #include "audit/detect_internal.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,17 +27,12 @@ static const struct rule {
     RULE(FLAP_IP, "flap-ip", FLAPPING, 60, 60, 300),
     RULE(SCAN, "topic-scan", TOPIC_SCAN, 20, 60, 300),
     RULE(SHARED, "cred-shared", CREDENTIAL_SHARED, 5, 3600, 3600),
+    RULE(TWICE, "cred-twice", CREDENTIAL_SHARED, 2, 0, 300),
     RULE(NEW_IP, "new-ip", NEW_IP, 1, NEW_IP_WINDOW_S, 300),
+    RULE(NEW_COUNTRY, "new-country", NEW_COUNTRY, 1, NEW_IP_WINDOW_S, 300),
+    RULE(HOURS, "out-of-hours", OUT_OF_HOURS, 1, 3600, 3600),
     RULE(RATE, "rate-self", RATE_SPIKE, 100, 10, 300),
 #undef RULE
-};
-
-struct detect {
-    struct detect_learned learned;
-    detect_raise *raise;
-    void *context;
-    struct detect_table table[DETECT_RULE_COUNT]; /* of the rules that have one */
-    _Atomic uint64_t count[DETECT_RULE_COUNT];
 };
 
 const char *detect_rule_id(enum detect_rule rule)
@@ -53,7 +47,17 @@ enum audit_action detect_rule_action(enum detect_rule rule)
 
 static bool has_table(enum detect_rule rule)
 {
-    return rule != DETECT_SPRAY && rule != DETECT_NEW_IP && rule != DETECT_RATE;
+    switch (rule) {
+    case DETECT_SPRAY:
+    case DETECT_TWICE:
+    case DETECT_NEW_IP:
+    case DETECT_NEW_COUNTRY:
+    case DETECT_HOURS:
+    case DETECT_RATE:
+        return false;
+    default:
+        return true;
+    }
 }
 
 /* Of those that count different things the score only says what is fresh; it leaks one unit in a window. */
@@ -71,7 +75,9 @@ struct detect *detect_new(const struct guard_siphash_key *key, detect_raise *rai
     detect->learned.key = *key;
     detect->raise = raise;
     detect->context = context;
-    bool good = detect_bloom_init(&detect->learned.pairs);
+    detect->live = calloc((size_t)DETECT_LIVE_SETS * DETECT_WAYS, sizeof *detect->live);
+    detect->habits = calloc((size_t)DETECT_HABIT_SETS * DETECT_WAYS, sizeof *detect->habits);
+    bool good = detect_bloom_init(&detect->learned.pairs) && detect->live && detect->habits;
     for (unsigned rule = 0; rule < DETECT_RULE_COUNT; rule++)
         if (has_table((enum detect_rule)rule))
             good = detect_table_init(&detect->table[rule], ENTRIES, leak_of((enum detect_rule)rule)) && good;
@@ -89,17 +95,10 @@ void detect_free(struct detect **pointer)
     for (unsigned rule = 0; rule < DETECT_RULE_COUNT; rule++)
         detect_table_free(&detect->table[rule]);
     detect_bloom_free(&detect->learned.pairs);
+    free(detect->learned.hours);
+    free(detect->live);
+    free(detect->habits);
     free(detect);
-}
-
-const struct detect_learned *detect_learned_of(const struct detect *detect)
-{
-    return &detect->learned;
-}
-
-struct detect_learned *detect_learned_to_fill(struct detect *detect)
-{
-    return &detect->learned;
 }
 
 uint64_t detect_count(const struct detect *detect, enum detect_rule rule)
@@ -121,7 +120,7 @@ void detect_say(struct detect *detect, struct detect_alert *alert, uint32_t *ale
     detect->raise(detect->context, alert);
 }
 
-static struct detect_alert alert_of(enum detect_rule rule, const struct detect_entry *entry, int64_t now_ns)
+struct detect_alert detect_alert_of(enum detect_rule rule, uint32_t since_s, int64_t now_ns)
 {
     return (struct detect_alert){
         .rule = rule,
@@ -132,7 +131,7 @@ static struct detect_alert alert_of(enum detect_rule rule, const struct detect_e
         .window_s = rules[rule].window_s,
         .distinct_users = -1,
         .distinct_ips = -1,
-        .start_ns = entry ? (int64_t)entry->since_s * DETECT_SECOND_NS : 0,
+        .start_ns = (int64_t)since_s * DETECT_SECOND_NS,
     };
 }
 
@@ -158,7 +157,7 @@ static void judge(struct detect *detect, enum detect_rule rule, struct detect_en
 {
     if (!entry || (double)entry->score < rules[rule].limit - REACHED)
         return;
-    struct detect_alert alert = alert_of(rule, entry, now_ns);
+    struct detect_alert alert = detect_alert_of(rule, entry->since_s, now_ns);
     alert.observed = (unsigned)((double)entry->score + REACHED);
     if (rule == DETECT_BF_IP)
         alert.distinct_users = detect_marks(entry);
@@ -193,7 +192,7 @@ static void judge_spray(struct detect *detect, struct detect_entry *failures, in
     unsigned users = detect_marks(failures);
     if (users < rules[DETECT_SPRAY].limit)
         return;
-    struct detect_alert alert = alert_of(DETECT_SPRAY, failures, now_ns);
+    struct detect_alert alert = detect_alert_of(DETECT_SPRAY, failures->since_s, now_ns);
     struct detect_entry *quiet = detect_table_get(&detect->table[DETECT_BF_IP], ~failures->key, now_ns);
     alert.observed = users;
     alert.distinct_users = users;
@@ -219,6 +218,8 @@ void detect_disconnect(struct detect *detect, const struct detect_keys *who, int
 {
     judge(detect, DETECT_FLAP_CLIENT, add(detect, DETECT_FLAP_CLIENT, who->client, now_ns), now_ns);
     judge(detect, DETECT_FLAP_IP, add(detect, DETECT_FLAP_IP, who->address, now_ns), now_ns);
+    if (who->single)
+        detect_live_end(detect, who);
 }
 
 /* ---- different things in a window ---- */
@@ -249,7 +250,7 @@ void detect_denied(struct detect *detect, const struct detect_keys *who, const c
     unsigned topics = count_in_window(detect, DETECT_SCAN, &entry, who->client, value, now_ns);
     if (topics < rules[DETECT_SCAN].limit)
         return;
-    struct detect_alert alert = alert_of(DETECT_SCAN, entry, now_ns);
+    struct detect_alert alert = detect_alert_of(DETECT_SCAN, entry->since_s, now_ns);
     alert.observed = topics;
     detect_say(detect, &alert, &entry->alerted_s, &entry->suppressed);
 }
@@ -260,26 +261,48 @@ static void judge_shared(struct detect *detect, const struct detect_keys *who, i
     unsigned addresses = count_in_window(detect, DETECT_SHARED, &entry, who->user, who->address, now_ns);
     if (addresses < rules[DETECT_SHARED].limit)
         return;
-    struct detect_alert alert = alert_of(DETECT_SHARED, entry, now_ns);
+    struct detect_alert alert = detect_alert_of(DETECT_SHARED, entry->since_s, now_ns);
     alert.observed = addresses;
     alert.distinct_ips = addresses;
     detect_say(detect, &alert, &entry->alerted_s, &entry->suppressed);
 }
 
-static void judge_new_address(struct detect *detect, const struct detect_keys *who, int64_t now_ns)
+/* ---- what was never seen ---- */
+
+static bool add_pair(struct detect *detect, uint64_t user, uint64_t value, int64_t now_ns)
 {
-    const uint64_t pair[2] = {who->user, who->address};
-    uint32_t alerted_s = 0, suppressed = 0; /* the second time it is known: no quiet time is needed */
-    if (!detect->learned.began_ns)
-        detect->learned.began_ns = now_ns;
-    bool seen =
-        detect_bloom_add(&detect->learned.pairs, guard_siphash(&detect->learned.key, pair, sizeof pair), now_ns);
-    if (seen || now_ns - detect->learned.began_ns < NEW_IP_LEARN_NS)
-        return;
-    struct detect_alert alert = alert_of(DETECT_NEW_IP, NULL, now_ns);
+    const uint64_t pair[2] = {user, value};
+    return detect_bloom_add(&detect->learned.pairs, guard_siphash(&detect->learned.key, pair, sizeof pair), now_ns);
+}
+
+/* The second time it is known: no quiet time is needed. */
+static void say_new(struct detect *detect, enum detect_rule rule, int64_t now_ns)
+{
+    uint32_t alerted_s = 0, suppressed = 0;
+    struct detect_alert alert = detect_alert_of(rule, 0, now_ns);
     alert.observed = 1;
     alert.threshold = -1;
     detect_say(detect, &alert, &alerted_s, &suppressed);
+}
+
+/* Adds the pair; whether it is new and the time of learning, which begins with the first log-in, is over. */
+static bool is_new(struct detect *detect, int64_t *began_ns, uint64_t user, uint64_t value, int64_t now_ns)
+{
+    if (!*began_ns)
+        *began_ns = now_ns;
+    return !add_pair(detect, user, value, now_ns) && now_ns - *began_ns >= NEW_IP_LEARN_NS;
+}
+
+/* A new country is a new address, too: that is one alert, and it names both. */
+static void judge_new(struct detect *detect, const struct detect_keys *who, int64_t now_ns)
+{
+    struct detect_learned *learned = &detect->learned;
+    bool address = is_new(detect, &learned->began_ns, who->user, who->address, now_ns);
+    bool country = who->country && is_new(detect, &learned->countries_began_ns, who->user, who->country, now_ns);
+    if (country)
+        say_new(detect, DETECT_NEW_COUNTRY, now_ns);
+    else if (address)
+        say_new(detect, DETECT_NEW_IP, now_ns);
 }
 
 void detect_login(struct detect *detect, const struct detect_keys *who, int64_t now_ns)
@@ -287,5 +310,7 @@ void detect_login(struct detect *detect, const struct detect_keys *who, int64_t 
     if (!who->user || !who->address)
         return;
     judge_shared(detect, who, now_ns);
-    judge_new_address(detect, who, now_ns);
+    judge_new(detect, who, now_ns);
+    if (who->single)
+        detect_live_begin(detect, who, now_ns);
 }

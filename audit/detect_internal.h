@@ -4,6 +4,8 @@
 
 #include "audit/detect.h"
 
+#include <stdatomic.h>
+
 #define DETECT_SECOND_NS 1000000000LL
 
 /* ---- table: what is known of a key under one rule, one cache line each ---- */
@@ -48,21 +50,77 @@ void detect_bloom_free(struct detect_bloom *bloom);
 /* Adds a value; whether it was there before (with 1 million values: 0.05 % wrong "yes"). */
 bool detect_bloom_add(struct detect_bloom *bloom, uint64_t value, int64_t now_ns);
 
+/* ---- hours ---- */
+
+#define DETECT_HOURS_SETS 8192 /* of DETECT_WAYS */
+#define DETECT_DAY_HOURS  24
+
+/* When an identity is active, one of 65,536. */
+struct detect_hours {
+    uint64_t key;   /* 0 = free */
+    uint32_t first; /* hour (of the Unix epoch) it was seen first */
+    uint32_t last;  /* and last */
+    uint32_t alerted_s, suppressed;
+    uint16_t weight[DETECT_DAY_HOURS]; /* of each hour of the day, in UTC; older days weigh less */
+};
+
+/* ---- live connections of identities that may have one ---- */
+
+#define DETECT_LIVE_SLOTS 4
+struct detect_live {
+    uint64_t key; /* 0 = free */
+    int64_t at_ns;
+    uint32_t alerted_s, suppressed;
+    struct detect_live_slot {
+        uint32_t connection; /* 0 = free */
+        uint32_t client, address;
+    } slot[DETECT_LIVE_SLOTS];
+};
+#define DETECT_LIVE_SETS 1024 /* of DETECT_WAYS */
+
+/* ---- habits of clients that are not connected ---- */
+
+struct detect_habit {
+    uint64_t key; /* 0 = free */
+    struct detect_rate rate;
+    uint32_t turn; /* rises with each that is kept: the oldest of a set gives way */
+};
+#define DETECT_HABIT_SETS 8192 /* of DETECT_WAYS */
+
 /* ---- detect.c ---- */
 
 /* What a restart must not lose. */
 struct detect_learned {
     struct guard_siphash_key key;
-    int64_t began_ns;          /* 0 = no log-in yet */
-    struct detect_bloom pairs; /* (user, address) */
+    int64_t began_ns;           /* 0 = no log-in yet */
+    int64_t countries_began_ns; /* 0 = no log-in whose country was known */
+    struct detect_bloom pairs;  /* (user, address) and (user, country) */
+    struct detect_hours *hours; /* NULL = not watched */
 };
-const struct detect_learned *detect_learned_of(const struct detect *detect);
-struct detect_learned *detect_learned_to_fill(struct detect *detect);
+
+struct detect {
+    struct detect_learned learned;
+    detect_raise *raise;
+    void *context;
+    struct detect_table table[DETECT_RULE_COUNT]; /* of the rules that have one */
+    struct detect_live *live;
+    struct detect_habit *habits;
+    uint32_t habit_turn;
+    _Atomic uint64_t count[DETECT_RULE_COUNT];
+};
+/* An alert of that rule as it begins; since_s 0 = not known. */
+struct detect_alert detect_alert_of(enum detect_rule rule, uint32_t since_s, int64_t now_ns);
 
 /*
  * One alert of a rule and key within the rule's quiet time; what comes meanwhile is counted. alerted_s and suppressed
  * are the key's. alert->suppressed is set here.
  */
 void detect_say(struct detect *detect, struct detect_alert *alert, uint32_t *alerted_s, uint32_t *suppressed);
+
+/* ---- detect_live.c ---- */
+
+/* A connection of an identity that may have one begins, or ends. */
+void detect_live_begin(struct detect *detect, const struct detect_keys *who, int64_t now_ns);
+void detect_live_end(struct detect *detect, const struct detect_keys *who);
 
 #endif

@@ -67,10 +67,8 @@ static void close_window(struct detect_rate *rate, uint32_t count)
     set_limit(rate);
 }
 
-void detect_rate_turn(struct detect *detect, struct detect_rate *rate, uint32_t window, int64_t now_ns)
+void detect_rate_turn(struct detect_rate *rate, uint32_t window)
 {
-    (void)detect;
-    (void)now_ns;
     if (!rate->limit) { /* the first message: its window is not a whole one */
         rate->limit = UINT32_MAX;
         rate->window = window;
@@ -90,18 +88,64 @@ void detect_rate_over(struct detect *detect, struct detect_rate *rate, int64_t n
 {
     if (rate->count != rate->limit && rate->alarmed)
         return; /* of this window it was said */
-    struct detect_alert alert = {
-        .rule = DETECT_RATE,
-        .time_ns = now_ns,
-        .observed = rate->count,
-        .baseline = baseline(rate),
-        .score = (double)rate->count / (baseline(rate) > 1 ? baseline(rate) : 1),
-        .threshold = rate->limit,
-        .window_s = DETECT_WINDOW_NS / DETECT_SECOND_NS,
-        .distinct_users = -1,
-        .distinct_ips = -1,
-    };
+    struct detect_alert alert = detect_alert_of(DETECT_RATE, 0, now_ns);
+    alert.observed = rate->count;
+    alert.baseline = baseline(rate);
+    alert.score = (double)rate->count / (baseline(rate) > 1 ? baseline(rate) : 1);
+    alert.threshold = rate->limit;
     if (!rate->alarmed)
         rate->alarmed = 1;
     detect_say(detect, &alert, &rate->alerted_s, &rate->suppressed);
+}
+
+#define SUMMARY_WINDOWS 360 /* of a summary's period: an hour */
+
+void detect_publishes(struct detect *detect, struct detect_rate *rate, uint64_t count, int64_t first_ns,
+                      int64_t last_ns)
+{
+    uint32_t first = (uint32_t)(first_ns / DETECT_WINDOW_NS), last = (uint32_t)(last_ns / DETECT_WINDOW_NS);
+    uint64_t windows = last < first ? 1 : last - first < SUMMARY_WINDOWS ? last - first + 1 : SUMMARY_WINDOWS;
+    for (uint64_t i = 0; i < windows; i++) {
+        uint64_t share = count * (i + 1) / windows - count * i / windows;
+        if (first + i != rate->window)
+            detect_rate_turn(rate, first + (uint32_t)i);
+        rate->count += (uint32_t)(share < UINT32_MAX / 2 ? share : UINT32_MAX / 2);
+        if (rate->count >= rate->limit && !rate->alarmed)
+            detect_rate_over(detect, rate, last_ns);
+    }
+}
+
+/* ---- from one connection to the next ---- */
+
+static struct detect_habit *set_of(struct detect *detect, uint64_t client)
+{
+    return detect->habits + (client & (DETECT_HABIT_SETS - 1)) * DETECT_WAYS;
+}
+
+void detect_rate_keep(struct detect *detect, const struct detect_keys *who, const struct detect_rate *rate)
+{
+    if (!who->client || !rate->seen)
+        return;
+    struct detect_habit *set = set_of(detect, who->client), *place = set;
+    for (unsigned i = 0; i < DETECT_WAYS; i++) {
+        if (set[i].key == who->client) {
+            place = &set[i];
+            break;
+        }
+        if (!set[i].key ? place->key != 0 : place->key && set[i].turn < place->turn)
+            place = &set[i];
+    }
+    *place = (struct detect_habit){who->client, *rate, ++detect->habit_turn};
+}
+
+void detect_rate_resume(struct detect *detect, const struct detect_keys *who, struct detect_rate *rate, int64_t now_ns)
+{
+    const struct detect_habit *set = set_of(detect, who->client);
+    for (unsigned i = 0; who->client && i < DETECT_WAYS; i++) {
+        if (set[i].key != who->client)
+            continue;
+        *rate = set[i].rate;
+        rate->window = (uint32_t)(now_ns / DETECT_WINDOW_NS);
+        rate->count = 0;
+    }
 }

@@ -4,6 +4,7 @@
 
 #include "audit/audit.h"
 #include "audit/chain.h"
+#include "audit/country.h"
 #include "audit/detect.h"
 #include "audit/privacy.h"
 #include "audit/record.h"
@@ -52,7 +53,8 @@ struct audit_peer {
     struct audit_span connection_id;
     struct detect_keys keys;
 
-    struct detect_rate rate; /* the writer's */
+    struct detect_rate rate; /* the writer's, as the next one */
+    uint32_t active_hour;
 
     char text[];
 };
@@ -146,6 +148,7 @@ struct audit {
     struct detect *detect; /* NULL = not asked for; the writer's, but for its figures */
     struct guard_siphash_key detect_key;
     struct detect_networks allowed;
+    struct audit_country *country; /* NULL = no database */
     EVP_MD *sha256;
     struct audit_writer *writer;
     struct audit_sink *sink[AUDIT_MAX_SINKS];

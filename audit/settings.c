@@ -107,6 +107,7 @@ int audit_settings_copy(struct audit_settings *settings, const struct audit_conf
     good = own(&c->signing_key_file) && good;
     good = own(&c->privacy_key_file) && good;
     good = own(&c->detect_allow) && good;
+    good = own(&c->country_file) && good;
     for (size_t i = 0; i < c->sink_count; i++) {
         settings->sinks[i] = config->sinks[i];
         good = own_sink(&settings->sinks[i]) && good;
@@ -130,7 +131,8 @@ void audit_settings_free(struct audit_settings *settings)
 {
     struct audit_config *c = &settings->is;
     const char **own_strings[] = {&c->dir,           &c->broker_id,        &c->plugin_version,   &c->broker_version,
-                                  &c->config_sha256, &c->signing_key_file, &c->privacy_key_file, &c->detect_allow};
+                                  &c->config_sha256, &c->signing_key_file, &c->privacy_key_file, &c->detect_allow,
+                                  &c->country_file};
     for (size_t i = 0; i < sizeof own_strings / sizeof *own_strings; i++)
         drop(own_strings[i]);
     for (size_t i = 0; i < AUDIT_MAX_SINKS; i++) {

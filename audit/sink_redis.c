@@ -209,7 +209,7 @@ static bool slowest_group(struct redis_state *state, struct stream_id *id)
 static bool trimmed(void *context, uint64_t *first, uint64_t *last)
 {
     struct redis_state *state = context;
-    struct stream_id oldest, read;
+    struct stream_id oldest = {0}, read = {0};
     if (!slowest_group(state, &read) || !first_entry(state, &oldest))
         return false;
     if (!read.ms)

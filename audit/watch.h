@@ -13,6 +13,9 @@ void audit_watch_peer(const struct audit *audit, struct audit_peer *peer, const 
 /* Writer thread, for each record before its line is made. An alert is queued like an event of another thread. */
 void audit_watch_record(struct audit *audit, const struct record *record);
 
+/* Writer thread, before the chain of peers is freed: the habits of those clients outlive them. */
+void audit_watch_gone(struct audit *audit, struct audit_peer *peers);
+
 /* Writer thread: keeps what was learned, every ten minutes and (last) at the end. Failing costs nothing but that. */
 void audit_watch_keep(struct audit *audit, int64_t monotonic_ns, bool last);
 

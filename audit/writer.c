@@ -143,13 +143,20 @@ static uint64_t first_number(const struct record *record)
     return record->sequence - before;
 }
 
+static void release(struct audit_writer *writer, struct audit_peer *peers)
+{
+    if (writer->audit->detect)
+        audit_watch_gone(writer->audit, peers);
+    audit_peer_destroy(peers);
+}
+
 /* Carries out what is not an event. */
 static bool is_control(struct audit_writer *writer, const struct record *record)
 {
     if (record->kind == AUDIT_RECORD_POLICY)
         audit_encoder_policy(&writer->encoder, (const struct record_facts *)(const void *)record);
     else if (record->kind == AUDIT_RECORD_RELEASE)
-        audit_peer_destroy(record->peer);
+        release(writer, record->peer);
     else
         return false;
     return true;

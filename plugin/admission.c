@@ -80,6 +80,17 @@ int guard_bind(const struct guard_policy_set *policy, const struct guard_identit
 
 /* ---- the checks of an admission ---- */
 
+/* attr.max_sessions of the client record, or the claim of that name. It is watched (docs/audit.md), not enforced. */
+static bool is_single(const struct guard_plugin *plugin, const struct guard_identity *identity, const char *username)
+{
+    struct guard_client_view record;
+    const struct guard_attribute *claim = identity ? guard_identity_attribute(identity, "jwt.max_sessions") : NULL;
+    const char *most = claim && claim->count == 1 ? claim->values[0] : NULL;
+    if (!most && username && guard_clients_find(plugin->policy->clients, username, strlen(username), &record))
+        most = guard_client_attribute(&record, "max_sessions");
+    return most && strcmp(most, "1") == 0;
+}
+
 static enum guard_reason check_record(const struct guard_plugin *plugin, const struct guard_login *login)
 {
     struct guard_client_view record;
@@ -137,6 +148,7 @@ enum guard_reason guard_judge(struct guard_plugin *plugin, struct guard_login *l
     struct guard_error err;
     if (plugin->closed)
         return GUARD_REASON_POLICY_UNAVAILABLE;
+    login->single = is_single(plugin, login->identity, login->identity->username);
     enum guard_reason reason = guard_banned(plugin, login->address, login->client_id, login->identity->username);
     if (reason == GUARD_REASON_NONE)
         reason = check_revoked(plugin, login);
@@ -236,6 +248,7 @@ struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct gua
     session->attempt = ++plugin->next_attempt;
     session->cache_mac = login->mac;
     session->has_cache_mac = login->has_mac;
+    login->single = is_single(plugin, NULL, login->username);
     if (fill_session(plugin, session, login, NULL) == GUARD_OK)
         return session;
     guard_sessions_remove(plugin->sessions, login->client);

@@ -31,6 +31,7 @@ struct audit_peer *guard_audit_peer(struct guard_plugin *plugin, const struct gu
         .listener_port = (uint16_t)(port > 0 && port < 65536 ? port : 0),
         .transport = login->address && login->address[0] == '/' ? AUDIT_TRANSPORT_UNIX : AUDIT_TRANSPORT_TCP,
         .websocket = mosquitto_client_protocol(login->client) == mp_websockets,
+        .single = login->single,
         .protocol_version = version > 0 ? (unsigned)version : 0,
     };
     return audit_peer_new(plugin->audit, &info);

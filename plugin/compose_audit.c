@@ -132,6 +132,8 @@ int guard_compose_audit(struct guard_plugin *plugin, struct guard_error *err)
         .rotate_seconds = (unsigned)o->audit_rotate_interval,
         .detect = o->audit_detect != 0,
         .detect_allow = o->audit_detect_allow[0] ? o->audit_detect_allow : NULL,
+        .country_file = o->audit_detect_country_file[0] ? o->audit_detect_country_file : NULL,
+        .detect_hours = o->audit_detect_hours,
         .privacy = (enum audit_privacy)o->audit_privacy,
         .privacy_key_file = o->audit_privacy_key_file[0] ? o->audit_privacy_key_file : NULL,
     };

@@ -47,6 +47,7 @@ struct guard_login {
     bool cached;    /* the credential cache answered */
     bool by_worker; /* the password goes to a worker: no verdict yet */
     bool not_ours;  /* coexist: leave it to others */
+    bool single;    /* its identity may be connected once at a time, says its record or token */
     char why[256];  /* for the log; "" = the reason says it all */
 };
 

@@ -75,6 +75,8 @@ struct guard_options {
     bool audit_mqtt;
     int64_t audit_detect; /* 0 = off */
     char *audit_detect_allow;
+    char *audit_detect_country_file;
+    bool audit_detect_hours;
     int64_t audit_ring_size;
     int64_t audit_rotate_size;
     int64_t audit_rotate_interval;

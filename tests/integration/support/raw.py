@@ -37,8 +37,8 @@ def connect_packet(client_id, username=None, password=None, version=4, keepalive
 class RawClient:
     """A socket that speaks in packets."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20 * SLOWNESS)
+    def __init__(self, port, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20 * SLOWNESS, source_address=(source, 0))
 
     def send(self, octets):
         self.socket.sendall(octets)

@@ -257,20 +257,20 @@ static void test_learned_is_kept(void **state)
 {
     (void)state;
     static const struct guard_siphash_key other = {1, 2};
-    char *kept = malloc(detect_state_size());
+    char *kept = malloc(detect_state_size(detect));
     login_from("dev-42", 1, START);
     detect_state_write(detect, kept);
     detect_free(&detect);
     detect = detect_new(&other, collect, NULL);
-    assert_false(detect_state_read(detect, kept, detect_state_size() - 1));
-    assert_true(detect_state_read(detect, kept, detect_state_size()));
+    assert_false(detect_state_read(detect, kept, detect_state_size(detect) - 1));
+    assert_true(detect_state_read(detect, kept, detect_state_size(detect)));
     assert_true(detect_key(detect).k0 == key.k0 && detect_key(detect).k1 == key.k1);
     login_from("dev-42", 1, START + 8 * DAY);
     assert_int_equal(alert_count, 0);
     login_from("dev-42", 2, START + 8 * DAY);
     assert_int_equal(alert_count, 1);
     kept[0] ^= 1;
-    assert_false(detect_state_read(detect, kept, detect_state_size()));
+    assert_false(detect_state_read(detect, kept, detect_state_size(detect)));
     free(kept);
 }
 
@@ -303,12 +303,20 @@ static void test_memory_is_constant(void **state)
 {
     (void)state;
     uint64_t random = 7;
+    assert_true(detect_watch_hours(detect));
     struct mallinfo2 before = mallinfo2();
     for (unsigned i = 0; i < 300000; i++) {
-        struct detect_keys keys = {(uint64_t)next_random(&random) << 32 | next_random(&random),
-                                   (uint64_t)next_random(&random) << 32 | next_random(&random),
-                                   (uint64_t)next_random(&random) << 32 | next_random(&random)};
+        struct detect_keys keys = {.address = (uint64_t)next_random(&random) << 32 | next_random(&random),
+                                   .user = (uint64_t)next_random(&random) << 32 | next_random(&random),
+                                   .client = (uint64_t)next_random(&random) << 32 | next_random(&random),
+                                   .connection = i + 1,
+                                   .country = (uint16_t)next_random(&random),
+                                   .single = true};
         int64_t now = START + i * (SECOND / 1000);
+        uint32_t hour = 0;
+        struct detect_rate rate = {.seen = 1};
+        detect_active(detect, &keys, &hour, now);
+        detect_rate_keep(detect, &keys, &rate);
         detect_login_failed(detect, &keys, GUARD_REASON_BAD_CREDENTIALS, now);
         detect_login(detect, &keys, now);
         detect_disconnect(detect, &keys, now);
