@@ -215,12 +215,3 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
     }
     return refuse(decision, GUARD_REASON_INTERNAL_ERROR, 0);
 }
-
-/* The fingerprint tells roles and generation; the topic is of a pattern without variables, tests or another verdict. */
-bool acl_receives_again(const struct acl_context *context, const struct acl_policy *policy,
-                        const struct acl_subject *subject, const char *topic)
-{
-    const struct acl_again *again = &context->again;
-    return again->fingerprint == subject->fingerprint && again->epoch == policy->epoch &&
-           strcmp(again->topic, topic) == 0;
-}

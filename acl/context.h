@@ -100,10 +100,12 @@ struct acl_pattern_test {
  */
 struct acl_pattern {
     uint64_t epoch, fingerprint;
+    uint64_t key; /* acl_face.key of its subjects */
     uint8_t variables;
     uint8_t holds;     /* tests that must hold besides; they come first */
     uint8_t tests;     /* all; the others must not hold */
     bool opens;        /* the first level is a variable */
+    bool plain;        /* an allow with one variable and nothing to be tested: acl_publishes_again may give it */
     uint16_t piece[3]; /* octets of the literal pieces around the variables */
     uint32_t fixed;    /* octets of all pieces */
     uint32_t slot[2];
@@ -125,7 +127,7 @@ struct acl_patterns {
 
 /* The allow that depends on nothing but roles and topic which a receiver got last; acl_receives_again. */
 struct acl_again {
-    uint64_t epoch, fingerprint; /* 0: none */
+    uint64_t key; /* acl_face.key; 0: none */
     const char *topic;
 };
 
@@ -177,6 +179,12 @@ void acl_recall_latest_is(struct acl_context *context, struct acl_patterns *patt
 
 /* Whether a pattern's tests come out as they must for this subject. */
 bool acl_recall_tests(const struct acl_pattern *pattern, const struct acl_subject *subject);
+
+/* acl_face.key: a subject's fingerprint is keyed, and its generation is in it. */
+static inline uint64_t acl_face_key(uint64_t fingerprint, uint64_t epoch)
+{
+    return (fingerprint ^ epoch * ACL_HASH_FACTOR) | 1;
+}
 
 /* acl_check for ACL_SUBSCRIBE. */
 enum acl_verdict acl_check_subscribe(struct acl_walk *walk, struct acl_decision *decision);

@@ -44,7 +44,7 @@ void acl_recall_latest_is(struct acl_context *context, struct acl_patterns *patt
     patterns->latest = pattern;
     if (patterns == &context->patterns[ACL_RECEIVE] && !(pattern->variables | pattern->tests) &&
         pattern->decision.verdict == ACL_ALLOW)
-        context->again = (struct acl_again){pattern->epoch, pattern->fingerprint, pattern->text};
+        context->again = (struct acl_again){pattern->key, pattern->text};
 }
 
 /* ---- learning ---- */
@@ -179,5 +179,8 @@ void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, 
         return;
     l.pattern->epoch = walk->policy->epoch;
     l.pattern->fingerprint = walk->subject->fingerprint;
+    l.pattern->key = acl_face_key(l.pattern->fingerprint, l.pattern->epoch);
+    l.pattern->plain =
+        l.pattern->variables == 1 && !l.pattern->tests && !l.pattern->opens && l.pattern->decision.verdict == ACL_ALLOW;
     acl_recall_latest_is(walk->context, patterns, l.pattern);
 }

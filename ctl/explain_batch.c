@@ -32,13 +32,24 @@ struct acl_request explain_request(const struct explain_query *query, int64_t no
     };
 }
 
+/* The plugin's short ways for a message's next receiver, and for a fleet's publishes: where they say yes, so it is. */
+static bool answered_shortly(const struct explain_run *run, const struct acl_subject *subject,
+                             const struct acl_request *request)
+{
+    struct acl_face face;
+    acl_rule_id rule;
+    if (request->topic_length || request->action == ACL_SUBSCRIBE)
+        return false;
+    acl_face_make(run->source->policy, subject, &face);
+    return request->action == ACL_RECEIVE ? acl_receives_again(run->context, face.key, request->topic)
+                                          : acl_publishes_again(run->context, &face, request->topic, &rule);
+}
+
 void explain_decide(const struct explain_run *run, const struct explain_query *query,
                     const struct explain_subject *subject, struct acl_decision *decision)
 {
     struct acl_request request = explain_request(query, run->now);
-    /* the plugin's short way for a message's next receiver: where it says yes, the message is delivered */
-    bool again = request.action == ACL_RECEIVE && !request.topic_length &&
-                 acl_receives_again(run->context, run->source->policy, subject->subject, request.topic);
+    bool again = answered_shortly(run, subject->subject, &request);
     acl_check(run->context, run->source->policy, subject->subject, &request, decision);
     if (again)
         decision->verdict = ACL_ALLOW;

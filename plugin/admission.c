@@ -182,8 +182,7 @@ static int tell_broker(const struct guard_login *login, const char *name)
 static int fill_session(struct guard_plugin *plugin, struct guard_session *session, struct guard_login *login,
                         struct acl_subject *subject)
 {
-    session->subject = subject;
-    session->binding = acl_policy_generation(plugin->policy->acl);
+    guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     session->connection = ++plugin->next_connection;
     session->connected_ns = login->started_ns;
     session->verdict_ns = (uint64_t)(guard_clock_monotonic_ns() - login->started_ns);
@@ -279,8 +278,7 @@ static enum guard_reason complete_waiting(struct guard_plugin *plugin, struct gu
     login->certified = NULL; /* it was that one */
     session->identity = login->identity;
     login->identity = NULL;
-    session->subject = subject;
-    session->binding = acl_policy_generation(plugin->policy->acl);
+    guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     if (set_end(plugin, session) != GUARD_OK)
         return GUARD_REASON_INTERNAL_ERROR;
     return guard_still_good(plugin, session);
@@ -356,8 +354,7 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
         acl_subject_free(&subject);
         return NULL;
     }
-    session->subject = subject;
-    session->binding = acl_policy_generation(plugin->policy->acl);
+    guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     session->state = SESSION_DERIVED;
     session->address = address ? strdup(address) : NULL;
     if (plugin->audit) {

@@ -241,9 +241,7 @@ static void renew(struct guard_plugin *plugin, struct guard_session *session, st
     guard_identity_free(&session->identity);
     session->identity = login->identity;
     login->identity = NULL;
-    acl_subject_free(&session->subject);
-    session->subject = subject;
-    session->binding = acl_policy_generation(plugin->policy->acl);
+    guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     int64_t end = session->identity->not_after;
     if (guard_sessions_set_end(plugin->sessions, session, end ? end : GUARD_NEVER) != GUARD_OK) {
         guard_end_session(plugin, session, GUARD_REASON_INTERNAL_ERROR, true); /* nobody would end it in time */

@@ -107,6 +107,7 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
     plugin->sessions = guard_sessions_new(plugin->audit);
     if (!plugin->acl || !plugin->sessions)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    guard_sessions_set_policy(plugin->sessions, plugin->rules);
     guard_plugin_update_quick(plugin);
     rc = guard_policy_store_start(plugin, err);
     guard_background_deliver(plugin->background, plugin); /* the snapshot counts from the first client on */

@@ -43,8 +43,7 @@ void guard_end_session(struct guard_plugin *plugin, struct guard_session *sessio
         return;
     session->kick_reason = reason;
     session->will_after_kick = with_will;
-    guard_sessions_set_end(plugin->sessions, session, GUARD_NEVER); /* out of the expiry heap: */
-    session->ends_at = 0;                                           /* it has ended */
+    guard_sessions_end(plugin->sessions, session);
     if (is_connected(session))
         remember(plugin, session, with_will);
 }

@@ -77,7 +77,7 @@ struct audit_disconnect guard_disconnect_event(struct guard_plugin *plugin, cons
         event.initiator = AUDIT_BY_SERVER;
     }
     event.duration_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns);
-    event.messages_in = session->messages_in;
+    event.messages_in = guard_session_messages_in(session);
     event.messages_denied = session->messages_denied;
     return event;
 }
@@ -128,7 +128,7 @@ int guard_on_disconnect(int event, void *event_data, void *userdata)
     session->state = SESSION_OFFLINE;
     if (was_online)
         guard_count_session(&plugin->counts, session->identity->method, -1);
-    session->verified = 0; /* for the quick look-up it is no longer there */
+    guard_session_changed(session);
     if (!was_online) {
         never_connected(plugin, session);
         return MOSQ_ERR_SUCCESS;
@@ -152,7 +152,7 @@ void guard_sessions_audit_shutdown(struct guard_plugin *plugin)
             .reason = GUARD_REASON_BROKER_SHUTDOWN,
             .initiator = AUDIT_BY_SERVER,
             .duration_ns = (uint64_t)(guard_clock_monotonic_ns() - session->connected_ns),
-            .messages_in = session->messages_in,
+            .messages_in = guard_session_messages_in(session),
             .messages_denied = session->messages_denied,
         };
         audit_push_disconnect(plugin->audit, session->peer, &ended);

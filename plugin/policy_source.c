@@ -111,6 +111,8 @@ static void exchange_policy(struct guard_plugin *plugin, struct guard_policy_cha
     plugin->policy = change->set;
     plugin->rules = plugin->policy->acl;
     pthread_mutex_unlock(&plugin->shared_lock);
+    if (plugin->sessions)
+        guard_sessions_set_policy(plugin->sessions, plugin->rules);
     change->set = before;     /* goes back with the message */
     plugin->pending.rule = 0; /* it was of the old policy */
     audit_taken(plugin, change, before);
@@ -137,8 +139,7 @@ static void review_user(void *context, struct guard_session *session)
         guard_review(review->plugin, session);
         return;
     }
-    acl_subject_free(&session->subject); /* bound when it is asked for next; a sweep looks at it */
-    session->verified = 0;               /* not for the quick look-up */
+    guard_session_bind(session, NULL, 0); /* bound when it is asked for next; a sweep looks at it */
     review->more = true;
 }
 

@@ -11,8 +11,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define SPARSE        4 /* slots an entry, at least: most look-ups then end at the first one */
+#define SPARSE        2 /* slots an entry, at least: most look-ups then end at the first one */
 #define FIRST_SLOTS   256
 #define FIRST_BUCKETS 256
 #define NOT_QUICK     1 /* no entry has it as verified: they have 0 or a turn */
@@ -21,6 +22,21 @@ static bool index_init(struct index *index, size_t key, size_t link)
 {
     *index = (struct index){calloc(FIRST_BUCKETS, sizeof *index->buckets), FIRST_BUCKETS - 1, key, link};
     return index->buckets != NULL;
+}
+
+#define LARGE_PAGE ((size_t)2 * 1024 * 1024)
+
+/* Empty slots. Many are put on large pages where the system has them: looked at at random, they would miss the TLB. */
+static struct slot *new_slots(size_t count)
+{
+    size_t size = count * sizeof(struct slot);
+    bool large = size >= LARGE_PAGE;
+    struct slot *slots = aligned_alloc(large ? LARGE_PAGE : sizeof *slots, size);
+    if (!slots)
+        return NULL;
+    if (large)
+        madvise(slots, size, MADV_HUGEPAGE); /* only advice */
+    return memset(slots, 0, size);
 }
 
 struct guard_sessions *guard_sessions_new(struct audit *audit)
@@ -33,7 +49,7 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     sessions->quick_turn = NOT_QUICK;
     sessions->mask = FIRST_SLOTS - 1;
     sessions->byte_mask = sessions->mask * sizeof(struct slot);
-    sessions->slots = calloc(FIRST_SLOTS, sizeof *sessions->slots);
+    sessions->slots = new_slots(FIRST_SLOTS);
     sessions->key = guard_siphash_random_key();
     bool indexed =
         index_init(&sessions->by_id, offsetof(struct guard_session, client_id), offsetof(struct guard_session, by_id));
@@ -87,6 +103,12 @@ void guard_sessions_turn(struct guard_sessions *sessions)
         sessions->quick_turn = sessions->turn;
 }
 
+void guard_sessions_set_policy(struct guard_sessions *sessions, const struct acl_policy *policy)
+{
+    sessions->policy = policy;
+    guard_sessions_turn(sessions);
+}
+
 void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick)
 {
     sessions->turn++;
@@ -95,7 +117,7 @@ void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick)
 
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
-    const struct slot *slot = &sessions->slots[probe(sessions, client)];
+    struct slot *slot = &sessions->slots[probe(sessions, client)];
     const char *id = mosquitto_client_id(client);
     if (!slot->client || !id)
         return NULL;
@@ -104,9 +126,31 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
         return NULL;
     if (session->state != SESSION_ONLINE && !same_text(session->username, mosquitto_client_username(client)))
         return NULL;
-    if (session->state == SESSION_ONLINE && session->subject)
-        session->verified = sessions->turn;
+    if (session->state == SESSION_ONLINE && session->subject && sessions->policy) {
+        slot->ends_at = session->ends_at;
+        slot->subject = session->subject;
+        acl_face_make(sessions->policy, session->subject, &slot->face);
+        slot->verified = sessions->turn;
+    }
     return session;
+}
+
+void guard_session_changed(struct guard_session *session)
+{
+    session->slot->verified = 0;
+}
+
+void guard_session_bind(struct guard_session *session, struct acl_subject *subject, uint64_t generation)
+{
+    guard_session_changed(session);
+    acl_subject_free(&session->subject);
+    session->subject = subject;
+    session->binding = generation;
+}
+
+uint64_t guard_session_messages_in(const struct guard_session *session)
+{
+    return session->slot->messages_in;
 }
 
 struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions, const struct mosquitto *client)
@@ -231,11 +275,17 @@ static void index_grow(const struct guard_sessions *sessions, struct index *inde
     free(old);
 }
 
+static void move(struct slot *to, const struct slot *from)
+{
+    *to = *from;
+    to->session->slot = to;
+}
+
 static int grow_slots(struct guard_sessions *sessions)
 {
     size_t old_count = sessions->mask + 1;
     struct slot *old = sessions->slots;
-    struct slot *grown = calloc(old_count * 2, sizeof *grown);
+    struct slot *grown = new_slots(old_count * 2);
     if (!grown)
         return GUARD_ERR_NOMEM;
     sessions->slots = grown;
@@ -243,7 +293,7 @@ static int grow_slots(struct guard_sessions *sessions)
     sessions->byte_mask = sessions->mask * sizeof(struct slot);
     for (size_t i = 0; i < old_count; i++)
         if (old[i].client)
-            sessions->slots[probe(sessions, old[i].client)] = old[i];
+            move(&sessions->slots[probe(sessions, old[i].client)], &old[i]);
     free(old);
     if (sessions->count > sessions->by_id.mask) {
         index_grow(sessions, &sessions->by_id);
@@ -310,8 +360,15 @@ static int heap_add(struct guard_sessions *sessions, struct guard_session *sessi
 int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session *session, int64_t ends_at)
 {
     heap_remove(sessions, session);
+    guard_session_changed(session);
     session->ends_at = ends_at;
     return ends_at == GUARD_NEVER ? GUARD_OK : heap_add(sessions, session);
+}
+
+void guard_sessions_end(struct guard_sessions *sessions, struct guard_session *session)
+{
+    guard_sessions_set_end(sessions, session, GUARD_NEVER); /* out of the heap: no failure */
+    session->ends_at = 0;
 }
 
 struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now)
@@ -335,7 +392,7 @@ static void close_gap(struct guard_sessions *sessions, size_t gap)
             break;
         size_t wanted = home(sessions, sessions->slots[i].client);
         if (((i - wanted) & sessions->mask) >= ((i - gap) & sessions->mask)) {
-            sessions->slots[gap] = sessions->slots[i];
+            move(&sessions->slots[gap], &sessions->slots[i]);
             gap = i;
         }
     }
@@ -389,7 +446,8 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
     }
     if (!session)
         return NULL;
-    sessions->slots[probe(sessions, client)] = (struct slot){client, session};
+    session->slot = &sessions->slots[probe(sessions, client)];
+    *session->slot = (struct slot){.client = client, .session = session};
     sessions->count++;
     link_into(sessions, &sessions->by_id, session);
     link_into(sessions, &sessions->by_user, session);

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 struct mosquitto;
+struct acl_policy;
 struct acl_subject;
 struct auth_certificate_names;
 struct audit;
@@ -49,10 +50,10 @@ struct guard_session {
     /* read at each ACL_CHECK, so together at the front */
     struct mosquitto *client;
     char *client_id;
-    struct acl_subject *subject; /* identity bound to the policy; NULL: nothing is allowed */
-    int64_t ends_at;             /* Unix seconds from which everything is denied; GUARD_NEVER */
+    struct slot *slot;           /* where it stands in the table */
+    struct acl_subject *subject; /* identity bound to the policy; NULL: nothing is allowed. Set by guard_session_bind */
+    int64_t ends_at;             /* Unix seconds from which everything is denied; GUARD_NEVER. guard_sessions_set_end */
     uint64_t binding;            /* the policy's binding generation that subject was made for */
-    uint64_t verified;           /* guard_sessions_turn when the id was last compared */
     enum guard_session_state state;
 
     struct guard_identity *identity;
@@ -71,7 +72,7 @@ struct guard_session {
     uint64_t verdict_ns;  /* from the CONNECT to the verdict */
     bool cached;          /* the credential was not verified again */
     int port;
-    uint64_t messages_in, messages_denied;
+    uint64_t messages_denied;
     enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
     bool will_after_kick;          /* its will may still be published although ends_at has passed */
     bool announced;                /* DERIVED, but the trail has its connect (2.1) */
@@ -83,6 +84,7 @@ struct guard_session {
 };
 
 struct guard_sessions;
+struct slot;
 
 /* audit (may be NULL) must outlive it: the peers of the entries are given back to it. NULL when out of memory. */
 struct guard_sessions *guard_sessions_new(struct audit *audit);
@@ -99,6 +101,9 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
  * trusted. Between two such events the broker cannot have given a connected client's struct to another one.
  */
 void guard_sessions_turn(struct guard_sessions *sessions);
+
+/* The policy in use from here on; it must stay until the next call. What was verified before is verified anew. */
+void guard_sessions_set_policy(struct guard_sessions *sessions, const struct acl_policy *policy);
 
 /* Whether guard_sessions_quick may find anything at all; at the beginning it may not. */
 void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick);
@@ -133,8 +138,24 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
 /* Removes and frees the entry of that pointer, if there is one. */
 void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquitto *client);
 
+/*
+ * Gives the session another subject, made for that generation, in place of the one it has, which is freed. NULL:
+ * nothing is allowed.
+ */
+void guard_session_bind(struct guard_session *session, struct acl_subject *subject, uint64_t generation);
+
+/* From here on the quick look-up does not find it before guard_sessions_find did: a state that it copied has changed.
+ */
+void guard_session_changed(struct guard_session *session);
+
+/* Publishes that were allowed, without wills. */
+uint64_t guard_session_messages_in(const struct guard_session *session);
+
 /* Sets when the session ends; keeps the expiry heap in order. GUARD_OK or GUARD_ERR_NOMEM. */
 int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session *session, int64_t ends_at);
+
+/* Ends the session now: everything is denied, and it is not waited for any more. */
+void guard_sessions_end(struct guard_sessions *sessions, struct guard_session *session);
 
 /* A session whose end is at or before now, taken out of the heap, or NULL. Call until NULL. */
 struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now);

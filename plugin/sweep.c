@@ -16,18 +16,16 @@ void guard_rebind(struct guard_plugin *plugin, struct guard_session *session)
     uint64_t generation = acl_policy_generation(plugin->policy->acl);
     if (session->binding == generation && session->subject)
         return;
-    acl_subject_free(&session->subject);
-    guard_bind(plugin->policy, session->identity, session->client_id, session->address, &session->subject, NULL);
-    session->binding = generation;
-    if (!session->subject)
-        session->verified = 0; /* not for the quick look-up */
+    struct acl_subject *subject = NULL;
+    guard_bind(plugin->policy, session->identity, session->client_id, session->address, &subject, NULL);
+    guard_session_bind(session, subject, generation);
 }
 
 void guard_review(struct guard_plugin *plugin, struct guard_session *session)
 {
     if (session->state == SESSION_DERIVED) {
         session->kick_reason = GUARD_REASON_NONE;
-        session->ends_at = GUARD_NEVER;
+        guard_sessions_set_end(plugin->sessions, session, GUARD_NEVER);
     }
     if (session->state == SESSION_WAITING || session->kick_reason != GUARD_REASON_NONE)
         return;

@@ -160,6 +160,8 @@ def random_policy(rng):
             for i in range(rng.choice([1, 2, 3, 4])):
                 filters.append(rng.choice(FLEET_FILTERS) if fleet else random_rule_filter(rng, names))
                 rule = random_rule(rng, filters[-1], 0.05 if fleet else 0.3)
+                if fleet and rng.random() < 0.5:
+                    rule = f"allow all {filters[-1]}"
                 lines.append(f"rule{i} = {rule}" + rng.choice(["", "", "   ; a comment"]))
     for user in users(names)[:3]:
         if rng.random() < 0.6:
@@ -230,6 +232,18 @@ def like_a_rule(rng, names, rule_filter):
     text = rule_filter.replace("${$}", "$")
     text = re.sub(r"\$\{[^}]*\}", lambda _: rng.choice([*names, *names[:2], "/".join(names[:2])]), text)
     return "/".join(text.split("/")[:4])
+
+
+def own_topic(rng, subject, rule_filter):
+    """The topic that a rule names for this very client; what it has not is spelled x."""
+    attributes = subject.get("attributes", {})
+    values = {"username": subject.get("username"), "client_id": subject.get("client_id"), **attributes}
+
+    def value(match):
+        found = values.get(match.group(1).partition("|")[0])
+        return (rng.choice(found) if isinstance(found, list) and found else found) or "x"
+
+    return re.sub(r"[+#]", "x", re.sub(r"\$\{([^}]*)\}", value, rule_filter))
 
 
 def random_topic(rng, names, filters):

@@ -25,14 +25,28 @@ SUBJECTS, TOPICS, FILTERS = 12, 60, 16  # of a policy; of a subject
 FULL_POLICIES = 1400
 
 
+def traffic_of(rng, subjects, filters):
+    """A fleet at work: every client asks for its own topics over and over, and now and then for another's."""
+    wanted = [(rng.choice(["publish", "publish", "receive"]), rng.choice(filters)) for _ in range(4)]
+    queries = []
+    for _ in range(TOPICS // len(wanted)):
+        for action, rule_filter in wanted:
+            for subject in subjects:
+                owner = subject if rng.random() < 0.8 else rng.choice(subjects)
+                queries.append({**subject, "action": action, "topic": generator.own_topic(rng, owner, rule_filter)})
+    return queries
+
+
 def queries_of(rng, names, filters):
-    """Half of the time each client has its own requests; else all ask for the same, one after the other, as in a fan-out."""
+    """Each client has its own requests, or all ask for the same, one after the other, as in a fan-out; a third of the fleets work."""
     # a fleet's topics are too many to list; what is special about them concerns publish and receive
     count = TOPICS if names is generator.FLEET_NAMES else TOPICS + FILTERS
     subjects = [generator.random_subject(rng, names) for _ in range(SUBJECTS)]
     if rng.random() < 0.5:  # a fleet: the same roles, other names
         roles = generator.random_grants(rng, rng.choice([1, 2])).split(", ")
         subjects = [{**subject, "roles": roles} for subject in subjects]
+        if names is generator.FLEET_NAMES and rng.random() < 0.6:
+            return traffic_of(rng, subjects, filters)
 
     def request(i):
         return generator.random_request(rng, names, filters, i >= TOPICS)

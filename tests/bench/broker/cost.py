@@ -42,7 +42,7 @@ def settle(setup):
 
 
 def publish(setup, clients, messages):
-    return ["-P", clients, "-m", messages, "-t", "devices/%c/data"]
+    return ["-P", clients, "-m", messages, "-t", "devices/%c/data", "--shuffle", 1]
 
 
 def fan_out(setup, messages, subscribers=100):
@@ -129,7 +129,7 @@ def instructions(options):
         base = None
         for name in NAMES:
             write = instructions_of(name, rules, lambda m: publish(None, 1, m), 1000, 3000)
-            read = instructions_of(name, rules, lambda m: fan_out(None, m), 20, 60) / 100
+            read = (instructions_of(name, rules, lambda m: fan_out(None, m), 20, 60) - write) / 100  # each message is a publish, too
             base = base or (write, read)
             print(f"| {name} | {write:.0f} | {write - base[0]:.0f} | {read:.0f} | {read - base[1]:.0f} |", flush=True)
 

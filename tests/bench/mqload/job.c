@@ -24,6 +24,28 @@ void connect_phase(struct conn *c, long n, const struct ident *id, double rate)
         die("only %" PRIu64 " of %" PRIu64 " connections came about", stats.accepted, goal);
 }
 
+/* A random order, the same in every run. */
+static long *shuffled(long n)
+{
+    long *order = xrealloc(NULL, (size_t)n * sizeof *order);
+    uint64_t random = 88172645463325252U;
+
+    for (long i = 0; i < n; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        long to = (long)(random % (uint64_t)(i + 1));
+        order[i] = order[to];
+        order[to] = i;
+    }
+    return order;
+}
+
+static struct conn *whose_turn(long i)
+{
+    return &job.who[job.turns ? job.turns[i] : i];
+}
+
 /* Appends the connection's next operation to its output. */
 static void put_operation(struct conn *c, int64_t due)
 {
@@ -78,7 +100,7 @@ static int64_t pump(int64_t now)
     while (again) {
         again = false;
         for (long i = 0; i < job.n; i++) {
-            struct conn *c = &job.who[i];
+            struct conn *c = whose_turn(i);
 
             if (c->state != READY || c->sent == job.count || !room(c))
                 continue;
@@ -97,7 +119,7 @@ static int64_t pump(int64_t now)
         now = now_ns();
     }
     for (long i = 0; i < job.n; i++) {
-        struct conn *c = &job.who[i];
+        struct conn *c = whose_turn(i);
 
         if (c->state != READY)
             continue;
@@ -127,6 +149,7 @@ int64_t run_job(struct job j)
     int64_t now = now_ns(), wake;
 
     job = j;
+    job.turns = options.shuffle && job.n ? shuffled(job.n) : NULL;
     job.start = stats.last_progress = stats.last_ack = now;
     stats.sent = stats.acked = stats.denied = stats.received = 0;
     memset(&stats.ack, 0, sizeof stats.ack);

@@ -46,7 +46,7 @@ extern struct options {
     const char *host, *port, *topic, *filter, *before, *after;
     struct ident pub, sub;
     long version, qos, sub_qos, window, publishers, subscribers, fanout, concurrency;
-    long count, messages, first, topics, size, pid, json;
+    long count, messages, first, topics, size, pid, json, shuffle;
     double rate, seconds, hold, timeout, idle, threshold;
 } options;
 
@@ -67,6 +67,7 @@ struct conn {
 
 extern struct job { /* what the connections are to do */
     struct conn *who;
+    long *turns;   /* the order of their turns; NULL: as they connected */
     long n, count; /* so many connections, so many operations each */
     bool subscribe;
     long qos, window, fanout;

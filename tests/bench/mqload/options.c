@@ -48,6 +48,8 @@ static const char usage_text[] =
     "  -w, --window W             unacknowledged messages per publisher (QoS 1), or\n"
     "                             undelivered ones (QoS 0 with subscribers), default 20\n"
     "  -s, --size BYTES           payload, default 64, at least 16\n"
+    "      --shuffle 0|1          publishers take turns in random order, not in that of their\n"
+    "                             connections (and of the broker's memory), default 0\n"
     "  -r, --rate R               R messages a second from all publishers (open loop)\n"
     "      --seconds T            with --rate: set M so that the run takes T seconds\n"
     "\n"
@@ -140,6 +142,7 @@ static const struct opt {
     I("sub-qos", 0, options.sub_qos, 0, 1),
     I("window", 'w', options.window, 1, 32000),
     I("size", 's', options.size, 16, 200000),
+    I("shuffle", 0, options.shuffle, 0, 1),
     R("seconds", 0, options.seconds, .001, 3000),
     R("threshold", 0, options.threshold, 0, 1e6),
     {.name = "json"},

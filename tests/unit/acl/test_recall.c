@@ -68,15 +68,29 @@ static void draw_role(char *out, size_t size, const char *name)
     }
 }
 
+/* A topic; '@' stands for the client's own user name. */
 static void draw_topic(char *out, size_t size)
 {
     unsigned depth = 1 + draw(3);
     size_t used = 0;
     for (unsigned l = 0; l < depth; l++) {
-        const char *word = words[draw(WORDS)];
+        const char *word = draw(4) ? words[draw(WORDS)] : "@";
         used += (size_t)snprintf(out + used, size - used, "%s%s%s", l ? "/" : "", draw(8) ? "" : "pre-",
                                  *word == '+' ? "x" : word);
     }
+}
+
+static void write_topic(const char *drawn, const char *client, char *out, size_t size)
+{
+    const char *at = strchr(drawn, '@'), *name = strstr(client, " username=");
+    int length = name ? (int)strcspn(name + 10, " ") : 1;
+    name = name && name[10] != '+' ? name + 10 : "x";
+    if (at)
+        snprintf(out, size, "%.*s%.*s%s", (int)(at - drawn), drawn, length, name, at + 1);
+    else
+        snprintf(out, size, "%s", drawn);
+    for (char *more; (more = strchr(out, '@'));)
+        *more = 'x';
 }
 
 static void draw_client(char *out, size_t size)
@@ -98,21 +112,35 @@ static void draw_client(char *out, size_t size)
         snprintf(out + used, size - used, " address=%s", draw(2) ? "10.0.0.1" : "11.0.0.1");
 }
 
+static unsigned answered_again[3]; /* by action */
+
 static void compare(struct acl_context *context, const struct acl_policy *policy, const struct acl_subject *subject,
                     const struct acl_policy *other, const struct acl_subject *other_subject, const char *source,
                     const char *client)
 {
     struct acl_context *fresh = acl_context_new();
     struct acl_decision a, b;
-    char topic[128], x[128], y[128];
+    static char drawn[128];
+    static enum acl_action action;
+    char topic[160], x[160], y[160];
     assert_non_null(fresh);
-    draw_topic(topic, sizeof topic);
-    struct acl_request request = {.action = (enum acl_action)draw(3), .topic = topic, .qos = (uint8_t)draw(2)};
+    if (!*drawn || !draw(6)) { /* else the same, as with one message to many, or many messages of a fleet */
+        draw_topic(drawn, sizeof drawn);
+        action = (enum acl_action)draw(3);
+    }
+    write_topic(drawn, client, topic, sizeof topic);
+    struct acl_request request = {.action = action, .topic = topic, .qos = (uint8_t)draw(2)};
     if (draw(2))
         request.topic_length = strlen(topic);
-    bool again = request.action == ACL_RECEIVE && acl_receives_again(context, policy, subject, topic);
+    struct acl_face face;
+    acl_rule_id known = 0;
+    acl_face_make(policy, subject, &face);
+    bool again = request.action == ACL_RECEIVE   ? acl_receives_again(context, face.key, topic)
+                 : request.action == ACL_PUBLISH ? acl_publishes_again(context, &face, topic, &known)
+                                                 : false;
+    answered_again[request.action] += again;
     acl_check(context, policy, subject, &request, &a);
-    assert_true(!again || a.verdict == ACL_ALLOW);
+    assert_true(!again || (a.verdict == ACL_ALLOW && (action != ACL_PUBLISH || known == a.rule)));
     acl_check(fresh, other, other_subject, &request, &b);
     struct acl_rule_info p, q;
     acl_rule_name(policy, subject, a.rule, x, sizeof x);
@@ -172,6 +200,7 @@ static void a_warm_context_answers_like_a_new_one(void **state)
         acl_policy_release(policy);
     }
     acl_context_free(&context);
+    assert_true(answered_again[ACL_RECEIVE] > 10); /* else nothing was tried */
 }
 
 static struct acl_policy *edited(struct acl_policy *base, const char *name, const char *role_source)
@@ -230,11 +259,78 @@ static void an_edited_policy_answers_like_a_compiled_one(void **state)
     acl_context_free(&context);
 }
 
+#define FLEET 20
+
+static enum acl_verdict publish(struct acl_context *context, const struct acl_policy *policy,
+                                const struct acl_subject *subject, const char *topic)
+{
+    struct acl_request request = {.action = ACL_PUBLISH, .topic = topic};
+    struct acl_decision decision;
+    return acl_check(context, policy, subject, &request, &decision);
+}
+
+static void assert_faces(struct acl_context *context, const struct acl_face *faces, const char *before,
+                         const char *after, bool answered)
+{
+    for (unsigned i = 0; i < FLEET; i++)
+        for (unsigned k = 0; k < FLEET; k++) {
+            char topic[96];
+            acl_rule_id rule;
+            snprintf(topic, sizeof topic, "%s%u%s", before, k, after);
+            if (acl_publishes_again(context, &faces[i], topic, &rule) != (answered && i == k))
+                fail_msg("client %u, %s: %s", i, topic, i == k ? "not answered" : "allowed");
+        }
+}
+
+/* What some of a fleet were allowed the others are, each with its own name, and nobody with another's. */
+static void a_face_is_enough_for_a_known_pattern(void **state)
+{
+    (void)state;
+    const char *source =
+        "[role d]\na = allow publish devices/${username}/data\nb = allow publish things/${client_id}/state\n"
+        "c = deny publish things/${username}/x/secret\nd = allow publish things/+/x/secret\n"
+        "[role other]\nz = allow publish zone/1\n";
+    struct acl_policy *policy = support_policy(source);
+    struct acl_context *context = acl_context_new();
+    struct acl_subject *subjects[FLEET];
+    struct acl_face faces[FLEET], after[FLEET];
+    acl_rule_id rule;
+    for (unsigned i = 0; i < FLEET; i++) {
+        char who[200];
+        snprintf(who, sizeof who, "username=user-%u client_id=%u-a-longer-client-id roles=d", i, i);
+        subjects[i] = support_subject(policy, who);
+        acl_face_make(policy, subjects[i], &faces[i]);
+    }
+    assert_faces(context, faces, "devices/user-", "/data", false); /* nothing is known yet */
+    for (unsigned i = 0; i < FLEET; i++) {
+        char topic[96];
+        snprintf(topic, sizeof topic, "devices/user-%u/data", i);
+        assert_int_equal(publish(context, policy, subjects[i], topic), ACL_ALLOW);
+        snprintf(topic, sizeof topic, "things/%u-a-longer-client-id/state", i);
+        assert_int_equal(publish(context, policy, subjects[i], topic), ACL_ALLOW);
+        snprintf(topic, sizeof topic, "things/user-%u/x/secret", i);
+        assert_int_equal(publish(context, policy, subjects[i], topic), ACL_DENY);
+    }
+    assert_faces(context, faces, "devices/user-", "/data", true);
+    assert_faces(context, faces, "things/", "-a-longer-client-id/state", true);
+    assert_faces(context, faces, "things/user-", "/x/secret", false);
+    assert_false(acl_publishes_again(context, &faces[0], "devices//data", &rule));
+    policy = edited(policy, "other", "[role other]\nz = allow publish zone/2\n"); /* not a word about d */
+    for (unsigned i = 0; i < FLEET; i++)
+        acl_face_make(policy, subjects[i], &after[i]);
+    assert_faces(context, after, "devices/user-", "/data", false);
+    for (unsigned i = 0; i < FLEET; i++)
+        acl_subject_free(&subjects[i]);
+    acl_policy_release(policy);
+    acl_context_free(&context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_warm_context_answers_like_a_new_one),
         cmocka_unit_test(an_edited_policy_answers_like_a_compiled_one),
+        cmocka_unit_test(a_face_is_enough_for_a_known_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

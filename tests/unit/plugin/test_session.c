@@ -1,6 +1,7 @@
 /* plugin/session.c: the table against a plain model, pointers that come back, the expiry heap. */
 #include "broker_double.h"
 #include "plugin/session.h"
+#include "plugin/session_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -200,6 +201,106 @@ static void sessions_expire_in_order(void **state)
     guard_sessions_free(&sessions);
 }
 
+/* ---- the quick look-up ---- */
+
+static struct acl_policy *policy_of_nothing(void)
+{
+    struct guard_policy_text text = {0};
+    struct acl_policy *policy = NULL;
+    assert_int_equal(acl_policy_compile(&text, NULL, &policy, NULL), GUARD_OK);
+    return policy;
+}
+
+static struct acl_subject *subject_of(const struct acl_policy *policy, const char *name)
+{
+    struct acl_bind bind = {.username = name, .client_id = name};
+    struct acl_subject *subject = NULL;
+    assert_int_equal(acl_subject_bind(policy, &bind, &subject, NULL), GUARD_OK);
+    return subject;
+}
+
+/* Fails unless the quick look-up finds the client, with what its session says, only if it should. */
+static void assert_quick(struct guard_sessions *sessions, const struct mosquitto *client, bool expected)
+{
+    const struct slot *slot = guard_sessions_quick(sessions, client);
+    assert_int_equal(slot != NULL, expected);
+    if (slot) {
+        assert_ptr_equal(slot->session->client, client);
+        assert_ptr_equal(slot->session->slot, slot);
+        assert_ptr_equal(slot->subject, slot->session->subject);
+        assert_true(slot->ends_at == slot->session->ends_at);
+    }
+}
+
+static void assert_quick_again(struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    assert_quick(sessions, client, false);
+    assert_non_null(guard_sessions_find(sessions, client));
+    assert_quick(sessions, client, true);
+}
+
+static void what_changes_a_session_ends_its_quick_answers(void **state)
+{
+    (void)state;
+    struct acl_policy *policy = policy_of_nothing(), *next = policy_of_nothing();
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto client = {"id", "alice", 0};
+    struct guard_session *session = put(sessions, &client);
+    guard_session_bind(session, subject_of(policy, "alice"), 1);
+    guard_sessions_find(sessions, &client);
+    assert_quick(sessions, &client, false); /* there is no policy to be quick for */
+    guard_sessions_set_quick(sessions, true);
+    guard_sessions_set_policy(sessions, policy);
+    assert_quick_again(sessions, &client);
+    guard_sessions_turn(sessions);
+    assert_quick_again(sessions, &client);
+    guard_sessions_set_end(sessions, session, 17);
+    assert_quick_again(sessions, &client);
+    assert_true(session->slot->ends_at == 17);
+    guard_session_bind(session, subject_of(policy, "bob"), 2);
+    assert_quick_again(sessions, &client);
+    uint64_t key = session->slot->face.key;
+    guard_sessions_set_policy(sessions, next);
+    assert_quick_again(sessions, &client);
+    assert_true(session->slot->face.key != key);
+    guard_sessions_end(sessions, session);
+    assert_quick_again(sessions, &client);
+    assert_true(session->slot->ends_at == 0);
+    guard_session_bind(session, NULL, 0);
+    guard_sessions_find(sessions, &client);
+    assert_quick(sessions, &client, false);
+    guard_sessions_free(&sessions);
+    acl_policy_release(policy);
+    acl_policy_release(next);
+}
+
+/* While others come and go, and entries move in the table, each stays quick, with the messages that were counted. */
+static void a_quick_answer_moves_with_its_entry(void **state)
+{
+    (void)state;
+    struct acl_policy *policy = policy_of_nothing();
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    static struct mosquitto clients[3 * WALKED];
+    guard_sessions_set_quick(sessions, true);
+    guard_sessions_set_policy(sessions, policy);
+    for (size_t i = 0; i < 3 * WALKED; i++) {
+        clients[i] = (struct mosquitto){"id", "u", 0};
+        struct guard_session *session = put(sessions, &clients[i]);
+        guard_session_bind(session, subject_of(policy, "u"), 1);
+        guard_sessions_find(sessions, &clients[i]);
+        session->slot->messages_in = i;
+    }
+    for (size_t i = 0; i < 3 * WALKED; i += 3)
+        guard_sessions_remove(sessions, &clients[i]);
+    for (size_t i = 0; i < 3 * WALKED; i++) {
+        assert_quick(sessions, &clients[i], i % 3 != 0);
+        if (i % 3)
+            assert_true(guard_session_messages_in(guard_sessions_find(sessions, &clients[i])) == i);
+    }
+    guard_sessions_free(&sessions);
+    acl_policy_release(policy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +311,8 @@ int main(void)
         cmocka_unit_test(a_walk_meets_everybody_once),
         cmocka_unit_test(the_table_agrees_with_a_model),
         cmocka_unit_test(sessions_expire_in_order),
+        cmocka_unit_test(what_changes_a_session_ends_its_quick_answers),
+        cmocka_unit_test(a_quick_answer_moves_with_its_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
