@@ -10,9 +10,10 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
 
   (no option)    everything on the installed broker: about ten minutes on two cores
   --quick        what to run before a commit: unit tests, guards, the main integration tests; about two minutes
-  --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources
+  --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources, and
+                 the tests inside a Debian 13 (its broker, libraries, compiler; with Redis, then with Valkey)
   --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
-                 2.0.21 2.1.2 quickstart
+                 2.0.21 2.1.2 quickstart debian13 valkey
   --jobs N       brokers under test at the same time (default: two a core)
   -v             show the whole output of the tests, not only of those that fail
 
@@ -171,9 +172,21 @@ provided() {
   return 1
 }
 
+# rooted NAME SUITE OPTION…: this script with those options inside a root of that Debian release; its sum is added
+rooted() {
+  local name=$1 suite=$2 log=$results/$1.log start=$SECONDS p=0 f=0 s=0
+  shift 2
+  tests/brokers/in-root.sh "$suite" "$@" >"$log" 2>&1 </dev/null
+  read -r p f s < <(tail -n 1 "$log" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p')
+  [ $((${p:-0} + ${f:-0})) -gt 0 ] || { p=0 f=1 s=0; }
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+  say "$name" $((SECONDS - start)) "$p passed, $f failed, $s skipped"
+  [ "$f" = 0 ] || failures "$log"
+}
+
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | tools | guards | integration | fault | asan | valgrind | fuzz | quickstart | 2.0.21 | 2.1.2) ;;
+    unit | tools | guards | integration | fault | asan | valgrind | fuzz | quickstart | 2.0.21 | 2.1.2 | debian13 | valkey) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -213,4 +226,6 @@ for version in 2.0.21 2.1.2; do
     integration "broker-$version" "$broker"
   fi
 done
+if wants debian13; then rooted debian13 trixie --quick --only unit,integration; fi
+if wants valkey; then GUARD_REDIS=valkey-server rooted valkey trixie --only tools; fi
 finish

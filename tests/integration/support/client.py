@@ -67,7 +67,7 @@ class Client:
         self.version, self.keepalive, self.clean, self.expiry = version, keepalive, clean, expiry
         self.client_id, self._port = client_id, broker.ports[listener]
         web = listener.startswith("ws")
-        named = {} if version == V5 else {"clean_session": clean}
+        named = {"reconnect_on_failure": False, **({} if version == V5 else {"clean_session": clean})}
         self.paho = _Paho(client_id=client_id, protocol=version, transport="websockets" if web else "tcp", **named)
         if username is not None:
             self.paho.username_pw_set(username, password)

@@ -10,6 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = datetime.timedelta(days=1)
+# with the key identifiers, what RFC 5280 asks of a CA, and Python 3.13 insists on
+USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
+        "crl_sign", "encipher_only", "decipher_only")
+USAGE_OF_CA = x509.KeyUsage(**dict.fromkeys(USES, False) | {"key_cert_sign": True, "crl_sign": True})
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Authority:
                      .public_key(self._key.public_key()).serial_number(x509.random_serial_number())
                      .not_valid_before(now - DAY).not_valid_after(now + 365 * DAY)
                      .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+                     .add_extension(USAGE_OF_CA, critical=True)
+                     .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
                      .sign(self._key, hashes.SHA256()))
         self.ca_file = self._write("ca.pem", self.x509.public_bytes(serialization.Encoding.PEM))
         self._server = None
@@ -68,6 +74,7 @@ class Authority:
                    .public_key(key.public_key()).serial_number(x509.random_serial_number())
                    .not_valid_before(now + starts * DAY).not_valid_after(now + ends * DAY)
                    .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
                    .add_extension(x509.ExtendedKeyUsage([usage]), critical=False))
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)

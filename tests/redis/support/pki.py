@@ -7,6 +7,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign",
+        "crl_sign", "encipher_only", "decipher_only")
+
 
 class Authority:
     def __init__(self, folder, name="Test CA"):
@@ -14,7 +17,10 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(self.name, self.key.public_key(), [(x509.BasicConstraints(True, None), True)])
+        usage = x509.KeyUsage(**dict.fromkeys(USES, False) | {"key_cert_sign": True, "crl_sign": True})
+        self.certificate = self._sign(self.name, self.key.public_key(),
+                                      [(x509.BasicConstraints(True, None), True), (usage, True),
+                                       (x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False)])
         self.ca = self._write("ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _sign(self, name, public_key, extensions):
@@ -37,7 +43,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address(address))])
         certificate = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key(),
-                                 [(x509.BasicConstraints(False, None), True), (names, False)])
+                                 [(x509.BasicConstraints(False, None), True), (names, False),
+                                  (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)])
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return {"cert": self._write(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
                 "key": self._write(f"{name}.key", pem, 0o600), "ca": self.ca}
