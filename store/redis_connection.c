@@ -321,7 +321,8 @@ static int log_in(struct guard_redis *redis, struct guard_redis_fault *fault)
         if (reply->type == GUARD_REPLY_ERROR && strncmp(reply->text, "NOPERM", 6) != 0) /* a name is a courtesy */
             return guard_redis_server_fault(reply, fault);
         if (reply->type != GUARD_REPLY_ERROR && !guard_reply_is(reply, "OK"))
-            return guard_redis_fail(fault, GUARD_REASON_STORE_PROTOCOL_ERROR, "CLIENT SETNAME was answered in a way not understood");
+            return guard_redis_fail(fault, GUARD_REASON_STORE_PROTOCOL_ERROR,
+                                    "CLIENT SETNAME was answered in a way not understood");
     }
     return 0;
 }
