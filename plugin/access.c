@@ -28,6 +28,7 @@ struct check {
     const struct mosquitto_evt_acl_check *event;
     struct acl_decision decision;
     int64_t time_ns; /* of a publish that may be audited; 0 = the clock was not read */
+    bool timed;
 };
 
 /* ---- audit ---- */
@@ -142,7 +143,7 @@ static bool __attribute__((noinline)) decide_again(struct check *check, const st
     return check->decision.verdict == ACL_ALLOW;
 }
 
-static inline bool decide(struct check *check, enum acl_action action)
+static inline bool decide_untimed(struct check *check, enum acl_action action)
 {
     struct guard_plugin *plugin = check->plugin;
     const struct guard_session *session = check->session;
@@ -162,6 +163,19 @@ static inline bool decide(struct check *check, enum acl_action action)
     if (unlikely(check->decision.flags))
         return decide_again(check, &request);
     return check->decision.verdict == ACL_ALLOW;
+}
+
+static bool __attribute__((noinline)) decide_timed(struct check *check, enum acl_action action)
+{
+    int64_t start = guard_clock_monotonic_ns();
+    bool allowed = decide_untimed(check, action);
+    guard_histogram_add(&check->plugin->counts.decision, guard_clock_monotonic_ns() - start);
+    return allowed;
+}
+
+static inline bool decide(struct check *check, enum acl_action action)
+{
+    return unlikely(check->timed) ? decide_timed(check, action) : decide_untimed(check, action);
 }
 
 /* ---- the four kinds of access ---- */
@@ -306,6 +320,12 @@ static int __attribute__((noinline)) check_thoroughly(struct check *check)
     return answer;
 }
 
+void guard_plugin_time_next(struct guard_plugin *plugin)
+{
+    plugin->sample_due = true;
+    guard_sessions_hold_quick(plugin->sessions, true); /* a delivery is not counted on its short way: none is */
+}
+
 void guard_plugin_update_quick(struct guard_plugin *plugin)
 {
     guard_sessions_set_quick(plugin->sessions, !plugin->closed && !plugin->audit_deliveries);
@@ -314,6 +334,7 @@ void guard_plugin_update_quick(struct guard_plugin *plugin)
 static int __attribute__((noinline)) check_timed(struct check *check)
 {
     int64_t start = guard_clock_monotonic_ns();
+    check->timed = true;
     int answer = check->session ? check_access(check) : check_thoroughly(check);
     guard_histogram_add(&check->plugin->counts.callback[CALLBACK_ACL_CHECK], guard_clock_monotonic_ns() - start);
     return answer;
@@ -327,8 +348,12 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     check.event = event;
     check.session = session;
     check.time_ns = 0;
-    if (unlikely(++plugin->counts.sampled % SAMPLING == 0))
+    check.timed = false;
+    if (unlikely(++plugin->counts.sampled % SAMPLING == 0 || plugin->sample_due)) {
+        plugin->sample_due = false;
+        guard_sessions_hold_quick(plugin->sessions, false);
         return check_timed(&check);
+    }
     return session ? check_access(&check) : check_thoroughly(&check);
 }
 
@@ -351,6 +376,13 @@ static bool __attribute__((noinline)) may_publish(struct guard_plugin *plugin, c
     return verdict == ACL_ALLOW;
 }
 
+static int __attribute__((noinline))
+check_sample(struct guard_plugin *plugin, const struct slot *slot, const struct mosquitto_evt_acl_check *event)
+{
+    plugin->sample_due = true;
+    return check_fully(plugin, slot->session, event);
+}
+
 /* A publish that the policy allows, of a connected client: most of them. */
 static inline int publish(struct guard_plugin *plugin, struct slot *slot, const struct mosquitto_evt_acl_check *event,
                           bool audited)
@@ -361,6 +393,8 @@ static inline int publish(struct guard_plugin *plugin, struct slot *slot, const 
     plugin->now = audited ? time_ns / 1000000000 : guard_plugin_now();
     if (unlikely(plugin->now >= slot->ends_at || (audited && event->topic[0] == '$')))
         return check_fully(plugin, slot->session, event);
+    if (unlikely(plugin->counts.checks[ACCESS_PUBLISH][0] % SAMPLING == SAMPLING - 1))
+        return check_sample(plugin, slot, event);
     if (unlikely(!acl_publishes_again(plugin->acl, &slot->face, event->topic, &rule)) &&
         !may_publish(plugin, slot, event, &rule))
         return check_fully(plugin, slot->session, event);

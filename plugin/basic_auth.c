@@ -217,6 +217,7 @@ int guard_on_basic_auth(int event, void *event_data, void *userdata)
     guard_sessions_turn(plugin->sessions);
     guard_login_begin(plugin, &login, auth->client, auth->username, auth->password);
     int answer = decide(plugin, &login);
+    guard_histogram_add(&plugin->counts.callback[CALLBACK_BASIC_AUTH], guard_clock_monotonic_ns() - login.started_ns);
     guard_login_end(&login);
     guard_forget_openssl_errors(); /* what is left in the queue would end an unrelated TLS client */
     return answer;

@@ -94,6 +94,8 @@ static int compose(struct guard_plugin *plugin, struct guard_error *err)
     if (rc == GUARD_OK)
         rc = guard_compose_audit(plugin, err);
     if (rc == GUARD_OK)
+        rc = guard_metrics_begin(plugin, err);
+    if (rc == GUARD_OK)
         rc = guard_policy_source_open(plugin, err);
     if (rc == GUARD_OK)
         rc = guard_compose_tokens(plugin, err);

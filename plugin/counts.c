@@ -5,8 +5,8 @@
 #define US INT64_C(1000)
 #define MS INT64_C(1000000)
 
-const int64_t guard_bucket_ns[GUARD_BUCKETS - 1] = {10 * US, 100 * US, 250 * US, MS,
-                                                    5 * MS,  25 * MS,  100 * MS, 500 * MS};
+const int64_t guard_bucket_ns[GUARD_BUCKETS - 1] = {US,     10 * US, 100 * US, 250 * US, MS,
+                                                    5 * MS, 25 * MS, 100 * MS, 500 * MS};
 
 void guard_histogram_add(struct guard_histogram *histogram, int64_t ns)
 {

@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 enum guard_access { ACCESS_PUBLISH, ACCESS_DELIVER, ACCESS_SUBSCRIBE, ACCESS_UNSUBSCRIBE, GUARD_ACCESS_COUNT };
-enum guard_callback { CALLBACK_ACL_CHECK, CALLBACK_TICK, GUARD_CALLBACK_COUNT };
+enum guard_callback { CALLBACK_ACL_CHECK, CALLBACK_BASIC_AUTH, CALLBACK_TICK, CALLBACK_RELOAD, GUARD_CALLBACK_COUNT };
 
 #define GUARD_METHOD_COUNT (GUARD_AUTH_ANONYMOUS + 1)
-#define GUARD_BUCKETS      9 /* upper bounds: guard_bucket_ns; the last has none */
+#define GUARD_BUCKETS      10 /* upper bounds: guard_bucket_ns; the last has none */
 
 /* Upper bounds in nanoseconds of all but the last bucket. */
 extern const int64_t guard_bucket_ns[GUARD_BUCKETS - 1];
@@ -26,8 +26,8 @@ struct guard_histogram {
 };
 
 struct guard_counts {
-    uint64_t checks[GUARD_ACCESS_COUNT][2];                    /* [0] allowed, [1] denied */
-    uint64_t sampled;                                          /* checks on the long way: each 64th is timed */
+    uint64_t checks[GUARD_ACCESS_COUNT][2]; /* [0] allowed, [1] denied */
+    uint64_t sampled;                       /* checks on the long way: each 64th is timed, and more: plugin/access.c */
     uint64_t attempts[GUARD_METHOD_COUNT][GUARD_REASON_COUNT]; /* reason NONE = admitted */
     struct guard_histogram attempt[GUARD_METHOD_COUNT];        /* from the CONNECT to the verdict */
     int64_t sessions[GUARD_METHOD_COUNT];                      /* connected now */
@@ -35,6 +35,7 @@ struct guard_counts {
     uint64_t reloads[2]; /* [0] taken, [1] not taken */
     int64_t reloaded_at; /* Unix seconds */
     struct guard_histogram callback[GUARD_CALLBACK_COUNT];
+    struct guard_histogram decision; /* of one check, without what the plugin does around it */
 };
 
 void guard_histogram_add(struct guard_histogram *histogram, int64_t ns);

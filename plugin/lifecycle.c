@@ -197,6 +197,7 @@ static void do_chores(struct guard_plugin *plugin)
         publish_states(plugin);
     }
     guard_metrics_run(plugin);
+    guard_plugin_time_next(plugin);
 }
 
 /* Comes with every turn of the broker's loop, up to 100,000 times a second: a few loads when nothing is due. */
@@ -246,12 +247,14 @@ int guard_on_reload(int event, void *event_data, void *userdata)
     struct guard_plugin *plugin = userdata;
     (void)event;
     (void)event_data;
+    int64_t start = guard_clock_monotonic_ns();
     plugin->reloading = true;
     guard_sessions_turn(plugin->sessions);
     guard_policy_reload(plugin);
     guard_compose_reload(plugin);
     if (plugin->audit)
         audit_reload(plugin->audit);
+    guard_histogram_add(&plugin->counts.callback[CALLBACK_RELOAD], guard_clock_monotonic_ns() - start);
     /* 2.0 asks the next plugin only on DEFER; 2.1 takes anything but 0 for an error and exits */
     return guard_broker_is_2_1() ? MOSQ_ERR_SUCCESS : MOSQ_ERR_PLUGIN_DEFER;
 }

@@ -5,13 +5,16 @@
 #include "core/file.h"
 #include "plugin/background.h"
 #include "plugin/broker.h"
+#include "plugin/metrics_server.h"
+#include "plugin/metrics_topics.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_set.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SECOND_NS INT64_C(1000000000)
+#define SECOND_NS   INT64_C(1000000000)
+#define SYS_SECONDS 10
 
 /* A reading on its way to the file. */
 struct writing {
@@ -63,11 +66,8 @@ static void write_job(void *context)
     free(writing);
 }
 
-void guard_metrics_run(struct guard_plugin *plugin)
+static void write_file(struct guard_plugin *plugin, int64_t now)
 {
-    int64_t now = guard_clock_monotonic_ns();
-    if (!plugin->options.metrics_file[0] || now < plugin->next_metrics_ns)
-        return;
     plugin->next_metrics_ns = now + plugin->options.metrics_interval * SECOND_NS;
     struct writing *writing = calloc(1, sizeof *writing);
     if (!writing)
@@ -78,8 +78,46 @@ void guard_metrics_run(struct guard_plugin *plugin)
         free(writing);
 }
 
+static void offer(struct guard_plugin *plugin, int64_t now)
+{
+    struct guard_metrics metrics = {0};
+    plugin->next_offer_ns = now + SECOND_NS;
+    read_all(plugin, &metrics);
+    guard_metrics_server_offer(plugin->metrics_server, &metrics);
+}
+
+static void publish_topics(struct guard_plugin *plugin, int64_t now)
+{
+    struct guard_metrics metrics = {0};
+    plugin->next_sys_ns = now + SYS_SECONDS * SECOND_NS;
+    read_all(plugin, &metrics);
+    metrics.has_audit = plugin->audit != NULL;
+    if (plugin->audit)
+        audit_metrics_read(plugin->audit, &metrics.audit);
+    guard_metrics_publish(&plugin->metrics_topics, &metrics);
+}
+
+void guard_metrics_run(struct guard_plugin *plugin)
+{
+    int64_t now = guard_clock_monotonic_ns();
+    if (plugin->options.metrics_file[0] && now >= plugin->next_metrics_ns)
+        write_file(plugin, now);
+    if (plugin->metrics_server && now >= plugin->next_offer_ns)
+        offer(plugin, now);
+    if (plugin->options.metrics_sys && now >= plugin->next_sys_ns)
+        publish_topics(plugin, now);
+}
+
+int guard_metrics_begin(struct guard_plugin *plugin, struct guard_error *err)
+{
+    const char *where = plugin->options.metrics_listen;
+    return where[0] ? guard_metrics_server_start(where, plugin->audit, &plugin->metrics_server, err) : GUARD_OK;
+}
+
 void guard_metrics_end(struct guard_plugin *plugin)
 {
+    guard_metrics_server_stop(&plugin->metrics_server);
+    guard_metrics_topics_free(&plugin->metrics_topics);
     if (plugin->options.metrics_file && plugin->options.metrics_file[0] && plugin->next_metrics_ns)
         unlink(plugin->options.metrics_file);
 }

@@ -1,6 +1,7 @@
 /*
- * Figures for Prometheus, in its text format, for node_exporter's textfile collector (docs/operations.md): the broker
- * thread copies its counts every metrics_interval seconds, the background thread writes the file.
+ * Figures for Prometheus, in its text format (docs/operations.md): for node_exporter's textfile collector the broker
+ * thread copies its counts every metrics_interval seconds and the background thread writes the file; over HTTP by
+ * plugin/metrics_server.h; a handful below $SYS by plugin/metrics_topics.h.
  */
 #ifndef GUARD_PLUGIN_METRICS_H
 #define GUARD_PLUGIN_METRICS_H
@@ -29,10 +30,14 @@ struct guard_metrics {
     const char *broker; /* "2.1" */
 };
 
-/* Broker thread, about once a second or oftener: starts writing when it is due. Nothing without metrics_file. */
+/* Starts what metrics_listen asks for. The audit trail must be there already. */
+int guard_metrics_begin(struct guard_plugin *plugin, struct guard_error *err);
+
+/* Broker thread, about once a second or oftener: does what is due. Nothing without one of the options metrics_…. */
 void guard_metrics_run(struct guard_plugin *plugin);
 
-/* When the plugin ends and the background thread has: removes the file, so that no old figures are taken for new. */
+/* When the plugin ends and the background thread has: ends the server, and removes the file, so that no old figures are
+ * taken for new. */
 void guard_metrics_end(struct guard_plugin *plugin);
 
 /* metrics_text.c: the reading as the text of the file. */

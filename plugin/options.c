@@ -154,6 +154,9 @@ static const struct option_row table[] = {
     PATH(metrics_file, ON_RESTART,
          "file with figures for Prometheus, for node_exporter's textfile collector: …/name.prom"),
     NUMBER(metrics_interval, "15", 1, 3600, ON_RESTART, "seconds between two of its versions"),
+    TEXT(metrics_listen, "", "address", ON_RESTART,
+         "figures over HTTP (GET /metrics): 127.0.0.1:port, [::1]:port or unix:/path"),
+    SWITCH(metrics_sys, "no", ON_RESTART, "publish some figures below $SYS/broker/guard/"),
 
     TEXT(redis_url, "", "url", ON_RESTART,
          "the policy's home: redis://, rediss://, unix://, redis+sentinel://h1,h2/name, redis+cluster://h1,h2"),

@@ -83,6 +83,8 @@ struct guard_options {
 
     char *metrics_file;
     int64_t metrics_interval;
+    char *metrics_listen;
+    bool metrics_sys;
 
     char *redis_url;
     char *redis_username;

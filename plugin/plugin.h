@@ -24,6 +24,8 @@ struct auth_throttle;
 struct auth_token_verifier;
 struct auth_worker_pool;
 struct guard_background;
+struct guard_metrics_server;
+struct guard_metrics_topics;
 struct guard_policy_set;
 struct guard_policy_store;
 struct guard_revocations;
@@ -74,6 +76,7 @@ struct guard_plugin {
     const struct mosquitto *bypass_ended; /* such a client whose connection ended with the last event: a will is next */
     bool warned_capped;
     bool coexist;
+    bool sample_due;   /* the next check is timed */
     bool closed;       /* there is no policy that may be used: everything is denied */
     bool has_http_api; /* 2.1: its HTTP API calls from a thread of its own */
     int64_t now;       /* Unix seconds, as of the last event that looked at the clock */
@@ -98,8 +101,10 @@ struct guard_plugin {
     bool sweeping;
     bool sweep_binds;      /* client records may have changed, too */
     int64_t next_chore_ns; /* monotonic */
-    int64_t next_metrics_ns;
-    bool metrics_failed; /* background thread: the last file could not be written */
+    int64_t next_metrics_ns, next_offer_ns, next_sys_ns;
+    struct guard_metrics_server *metrics_server; /* NULL = no metrics_listen */
+    struct guard_metrics_topics *metrics_topics; /* NULL = nothing below $SYS yet */
+    bool metrics_failed;                         /* background thread: the last file could not be written */
 
     /* the rest */
     struct guard_options options;
@@ -122,6 +127,9 @@ void guard_plugin_dispose(struct guard_plugin *plugin);
 
 /* Switches the quick look-up of sessions; whoever changes closed or audit_deliveries calls it. */
 void guard_plugin_update_quick(struct guard_plugin *plugin);
+
+/* The next check of any kind is timed, for the metrics. */
+void guard_plugin_time_next(struct guard_plugin *plugin);
 
 /* Called where TICK does not come (2.0.11 with per_listener_settings): takes messages and does what is due. */
 void guard_plugin_without_tick(struct guard_plugin *plugin);

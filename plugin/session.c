@@ -113,6 +113,18 @@ void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick)
 {
     sessions->turn++;
     sessions->quick_turn = quick ? sessions->turn : NOT_QUICK;
+    sessions->quick_held = false;
+}
+
+void guard_sessions_hold_quick(struct guard_sessions *sessions, bool hold)
+{
+    if (hold && sessions->quick_turn != NOT_QUICK) {
+        sessions->quick_turn = NOT_QUICK;
+        sessions->quick_held = true;
+    } else if (!hold && sessions->quick_held) {
+        sessions->quick_turn = sessions->turn;
+        sessions->quick_held = false;
+    }
 }
 
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client)

@@ -109,6 +109,12 @@ void guard_sessions_set_policy(struct guard_sessions *sessions, const struct acl
 void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick);
 
 /*
+ * Holds the quick look-up back until it is released, or switched: whoever is looked up meanwhile takes the long way
+ * once. Nothing has to be compared anew afterwards.
+ */
+void guard_sessions_hold_quick(struct guard_sessions *sessions, bool hold);
+
+/*
  * The entry of that pointer, whatever it is now: without touching the broker's struct, which may be gone. For answers
  * that come late; the caller compares more than the pointer.
  */

@@ -41,6 +41,7 @@ struct guard_sessions {
     size_t byte_mask; /* mask * sizeof(struct slot) */
     uint64_t turn;
     uint64_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
+    bool quick_held;     /* it would be switched on, but for guard_sessions_hold_quick */
     size_t count;
     const struct acl_policy *policy; /* that faces are made for; NULL: nothing is quick */
     struct index by_id, by_user;

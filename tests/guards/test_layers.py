@@ -17,8 +17,9 @@ THIRD_PARTY = {
     r"argon2|crypt\.h": {"auth"},
     r"openssl/(x509|pem|ec|rsa|ssl|bn|core_names|param_build|decoder|asn1)": {"auth", "audit", "store", "ctl"},
     r"cjson": {"core"},
+    r"maxminddb": {"audit"},
 }
-LIBRARY_HEADER = r"mosquitto|hiredis|jwt\.h|openssl/|cjson|argon2"
+LIBRARY_HEADER = r"mosquitto|hiredis|jwt\.h|openssl/|cjson|argon2|maxminddb"
 
 
 def includes(path):

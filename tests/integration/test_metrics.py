@@ -1,5 +1,7 @@
 """The file for Prometheus: its form, and that its numbers are those of the audit trail."""
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -148,6 +150,11 @@ def test_the_alert_rules_name_metrics_that_exist(measured, redis):
     for path in (TOP / "docs/operations.md", TOP / "examples/prometheus/alerts.yml"):
         found = set(re.findall(r"\bmosquitto_[a-z_]+[a-z]\b", path.read_text())) - {"mosquitto_guard"}
         assert found and found <= families, found - families
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_the_alert_rules_are_valid():
+    subprocess.run(["promtool", "check", "rules", TOP / "examples/prometheus/alerts.yml"], check=True)
 
 
 def test_bad_interval(make_broker):

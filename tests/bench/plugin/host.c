@@ -131,11 +131,9 @@ EXPORT int mosquitto_broker_publish_copy(const char *id, const char *topic, int 
     return MOSQ_ERR_SUCCESS;
 }
 
-static void tell_message(struct mosquitto *client, const char *topic)
+static void tell_message(struct mosquitto *client)
 {
-    char copy[256]; /* a plugin may change the event's topic */
-    snprintf(copy, sizeof copy, "%s", topic);
-    struct mosquitto_evt_message event = {.client = client, .topic = copy, .payloadlen = 4};
+    struct mosquitto_evt_message event = {.client = client, .topic = client->topic, .payloadlen = 4};
     callbacks[MOSQ_EVT_MESSAGE](MOSQ_EVT_MESSAGE, &event, userdatas[MOSQ_EVT_MESSAGE]);
 }
 
@@ -158,7 +156,7 @@ measured(struct mosquitto *clients, size_t count, size_t iterations, int access,
     for (size_t i = 0, c = 0; i < iterations; i++) {
         allowed += check(&clients[c], topic ? topic : clients[c].topic, access) == MOSQ_ERR_SUCCESS;
         if (with_message)
-            tell_message(&clients[c], clients[c].topic);
+            tell_message(&clients[c]);
         if (++c == count)
             c = 0;
     }
