@@ -39,6 +39,15 @@ static struct slot *new_slots(size_t count)
     return memset(slots, 0, size);
 }
 
+/* count is a power of two. */
+static void set_slots(struct guard_sessions *sessions, struct slot *slots, size_t count)
+{
+    sessions->slots = slots;
+    sessions->mask = count - 1;
+    sessions->byte_mask = sessions->mask * sizeof(struct slot);
+    sessions->shift = (unsigned)__builtin_clzll(count * sizeof(struct slot)) + 1;
+}
+
 struct guard_sessions *guard_sessions_new(struct audit *audit)
 {
     struct guard_sessions *sessions = calloc(1, sizeof *sessions);
@@ -47,9 +56,7 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     sessions->audit = audit;
     sessions->turn = NOT_QUICK + 1;
     sessions->quick_turn = NOT_QUICK;
-    sessions->mask = FIRST_SLOTS - 1;
-    sessions->byte_mask = sessions->mask * sizeof(struct slot);
-    sessions->slots = new_slots(FIRST_SLOTS);
+    set_slots(sessions, new_slots(FIRST_SLOTS), FIRST_SLOTS);
     sessions->key = guard_siphash_random_key();
     bool indexed =
         index_init(&sessions->by_id, offsetof(struct guard_session, client_id), offsetof(struct guard_session, by_id));
@@ -300,9 +307,7 @@ static int grow_slots(struct guard_sessions *sessions)
     struct slot *grown = new_slots(old_count * 2);
     if (!grown)
         return GUARD_ERR_NOMEM;
-    sessions->slots = grown;
-    sessions->mask = old_count * 2 - 1;
-    sessions->byte_mask = sessions->mask * sizeof(struct slot);
+    set_slots(sessions, grown, old_count * 2);
     for (size_t i = 0; i < old_count; i++)
         if (old[i].client)
             move(&sessions->slots[probe(sessions, old[i].client)], &old[i]);

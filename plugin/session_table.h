@@ -39,6 +39,7 @@ struct guard_sessions {
     struct slot *slots; /* open addressing, linear probing, at most half full */
     size_t mask;
     size_t byte_mask; /* mask * sizeof(struct slot) */
+    unsigned shift;   /* of a hash, so that its upper bits come to lie under byte_mask */
     uint64_t turn;
     uint64_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
     bool quick_held;     /* it would be switched on, but for guard_sessions_hold_quick */
@@ -53,16 +54,19 @@ struct guard_sessions {
     size_t heap_count, heap_capacity;
 };
 
-/* The multiplier is 2^64 / golden ratio; the upper bits of the product depend on all of the pointer: they come down
- * here. */
-static inline size_t hash_of(const struct mosquitto *client)
+/*
+ * The distance in bytes of the client's first slot from the table's start. The multiplier is 2^64 / golden ratio, and
+ * the product's upper bits tell the slot: so pointers at regular distances, as an allocator gives them, spread evenly.
+ */
+static inline size_t home_bytes(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
-    return (size_t)__builtin_bswap64((uint64_t)(uintptr_t)client * UINT64_C(0x9e3779b97f4a7c15));
+    return (size_t)((uint64_t)(uintptr_t)client * UINT64_C(0x9e3779b97f4a7c15) >> sessions->shift) &
+           sessions->byte_mask;
 }
 
 static inline size_t home(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
-    return hash_of(client) / sizeof(struct slot) & sessions->mask;
+    return home_bytes(sessions, client) / sizeof(struct slot);
 }
 
 /* The slot the client is in, or the empty one where it would be. */
@@ -80,8 +84,8 @@ static inline size_t probe(const struct guard_sessions *sessions, const struct m
  */
 static inline struct slot *guard_sessions_quick(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
-    /* home()'s slot by its distance in bytes, which spares the multiplication of an index */
-    struct slot *slot = (struct slot *)((char *)sessions->slots + (hash_of(client) & sessions->byte_mask));
+    /* by its distance in bytes, which spares the multiplication of an index */
+    struct slot *slot = (struct slot *)((char *)sessions->slots + home_bytes(sessions, client));
     while (__builtin_expect(slot->client != client, 0)) {
         if (!slot->client)
             return NULL;
