@@ -99,6 +99,12 @@ static void put_message_facts(struct audit_line *line, const struct record_acces
     audit_put_literal(line->out, "}");
 }
 
+/* The code of a PUBACK; that of a CONNACK for rate_limited, 0x9F, does not exist there. */
+static unsigned code_of(enum guard_reason reason)
+{
+    return reason == GUARD_REASON_RATE_LIMITED ? 0x97 : guard_reason_mqtt_code(reason);
+}
+
 void audit_encode_access(struct audit_line *line, const struct record_access *record)
 {
     const struct record *head = &record->head;
@@ -123,7 +129,7 @@ void audit_encode_access(struct audit_line *line, const struct record_access *re
         put_message_facts(line, record);
     if (denied && action != AUDIT_ACTION_MQTT_DELIVER) {
         audit_put_literal(line->out, ",\"reason_code\":");
-        audit_put_unsigned(line->out, guard_reason_mqtt_code(given));
+        audit_put_unsigned(line->out, code_of(given));
     }
     audit_put_literal(line->out, "}");
     audit_line_rule(line, id, record->rule_id, name, record->rule_name);
