@@ -1,5 +1,6 @@
 /* Compiles what the policy file and Redis hold together: the file's part is fixed, Redis adds. */
 #include "acl/acl.h"
+#include "acl/image.h"
 #include "plugin/policy_store.h"
 #include "plugin/policy_store_internal.h"
 #include "store/policy_merge.h"
@@ -7,117 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- lines ---- */
-
-/* Appends a line whose strings stay somebody else's: such a text is only looked at. */
-static int view_line(struct guard_policy_text *view, const struct guard_policy_line *line)
-{
-    if (view->count == view->capacity) {
-        size_t capacity = view->capacity ? view->capacity * 2 : 256;
-        struct guard_policy_line *grown = reallocarray(view->lines, capacity, sizeof *grown);
-        if (!grown)
-            return GUARD_ERR_NOMEM;
-        view->lines = grown;
-        view->capacity = capacity;
-    }
-    view->lines[view->count++] = *line;
-    return GUARD_OK;
-}
-
-static int view_lines(struct guard_policy_text *view, const struct guard_policy_line *lines, size_t count)
-{
-    int rc = GUARD_OK;
-    for (size_t i = 0; i < count && rc == GUARD_OK; i++)
-        rc = view_line(view, &lines[i]);
-    return rc;
-}
-
-/* ---- what Redis delivered, kept ---- */
-
-static struct guard_kept_section *find_kept(const struct guard_kept_policy *kept, enum guard_store_kind kind,
-                                            const char *name)
-{
-    for (size_t i = 0; i < kept->count; i++)
-        if (kept->sections[i].kind == kind && strcmp(kept->sections[i].name, name) == 0)
-            return &kept->sections[i];
-    return NULL;
-}
-
-static void drop_kept(struct guard_kept_policy *kept, struct guard_kept_section *section)
-{
-    guard_policy_text_free(&section->text);
-    free(section->name);
-    *section = kept->sections[--kept->count];
-}
-
-static void free_kept(struct guard_kept_policy *kept)
-{
-    while (kept->count)
-        drop_kept(kept, &kept->sections[kept->count - 1]);
-    free(kept->sections);
-    *kept = (struct guard_kept_policy){0};
-}
-
-static struct guard_kept_section *append_kept(struct guard_kept_policy *kept, enum guard_store_kind kind,
-                                              const char *name)
-{
-    if (kept->count == kept->capacity) {
-        size_t capacity = kept->capacity ? kept->capacity * 2 : 16;
-        struct guard_kept_section *grown = reallocarray(kept->sections, capacity, sizeof *grown);
-        if (!grown)
-            return NULL;
-        kept->sections = grown;
-        kept->capacity = capacity;
-    }
-    char *copy = strdup(name);
-    if (!copy)
-        return NULL;
-    kept->sections[kept->count] = (struct guard_kept_section){.kind = kind, .name = copy};
-    return &kept->sections[kept->count++];
-}
-
-/* known: whether one of that name may be there already. */
-static int keep_section(struct guard_kept_policy *kept, const struct guard_store_section *section, bool known)
-{
-    struct guard_policy_text text = {0};
-    struct guard_kept_section *old = known ? find_kept(kept, section->kind, section->name) : NULL;
-    if (!section->count) {
-        if (old)
-            drop_kept(kept, old);
-        return GUARD_OK;
-    }
-    for (size_t i = 0; i < section->count; i++)
-        if (guard_policy_text_add(&text, &section->lines[i]) != GUARD_OK) {
-            guard_policy_text_free(&text);
-            return GUARD_ERR_NOMEM;
-        }
-    if (!old && !(old = append_kept(kept, section->kind, section->name))) {
-        guard_policy_text_free(&text);
-        return GUARD_ERR_NOMEM;
-    }
-    guard_policy_text_free(&old->text);
-    old->text = text;
-    return GUARD_OK;
-}
-
-/* Roles are needed only to meet another version of a file: without one they are not kept, there may be a million. */
-static int keep(struct guard_kept_policy *kept, const struct guard_store_update *update, bool roles)
-{
-    int rc = GUARD_OK;
-    for (size_t i = 0; i < update->section_count && rc == GUARD_OK; i++)
-        if (roles || update->sections[i].kind != GUARD_STORE_ROLE)
-            rc = keep_section(kept, &update->sections[i], !update->full);
-    return rc;
-}
-
-static int view_kept(const struct guard_kept_policy *kept, struct guard_policy_text *view)
-{
-    int rc = GUARD_OK;
-    for (size_t i = 0; i < kept->count && rc == GUARD_OK; i++)
-        rc = view_lines(view, kept->sections[i].text.lines, kept->sections[i].text.count);
-    return rc;
-}
 
 /* ---- whole ---- */
 
@@ -221,7 +111,7 @@ struct guard_policy_set *guard_policy_store_combine(struct guard_plugin *plugin,
     pthread_mutex_lock(&link->lock);
     memcpy(before, link->file_digest, sizeof before);
     guard_policy_text_digest(text, link->file_digest, sizeof link->file_digest);
-    if (view_kept(&link->redis, &redis) == GUARD_OK && (!redis.count || file_is_good(text, problems)))
+    if (guard_kept_view(&link->redis, &redis) == GUARD_OK && (!redis.count || file_is_good(text, problems)))
         out = publish(link, compile(plugin, text, &redis, problems));
     guard_policy_text_free(&redis);
     if (out) {
@@ -242,19 +132,67 @@ static struct guard_policy_set *take_all(struct guard_plugin *plugin, const stru
     struct guard_kept_policy kept = {0};
     struct guard_policy_text text = {0};
     struct guard_policy_set *set = NULL;
-    int rc = keep(&kept, update, link->file.count > 0);
+    int rc = guard_kept_take(&kept, update, link->file.count > 0);
     for (size_t i = 0; i < update->section_count && rc == GUARD_OK; i++)
-        rc = view_lines(&text, update->sections[i].lines, update->sections[i].count);
+        rc = guard_policy_view_lines(&text, update->sections[i].lines, update->sections[i].count);
     if (rc == GUARD_OK)
         set = compile(plugin, &link->file, &text, problems);
     guard_policy_text_free(&text);
     if (set) {
-        free_kept(&link->redis);
+        guard_kept_free(&link->redis);
         link->redis = kept;
     } else {
-        free_kept(&kept);
+        guard_kept_free(&kept);
     }
     return set;
+}
+
+/* ---- from a snapshot ---- */
+
+/* The compiled roles of the image, those that changed since, and the bindings. NULL: it cannot be used. */
+static struct acl_policy *restore_rules(const struct guard_store_update *update, struct guard_problems *problems)
+{
+    struct acl_policy *base = NULL, *policy = NULL;
+    struct guard_policy_text text = {0};
+    const char **roles = calloc(update->section_count + 1, sizeof *roles);
+    struct acl_edit edit = {.text = &text, .roles = roles, .bindings = true};
+    struct acl_compile_options options = {.keep_bad_roles = true, .ignore_clients = true};
+    int rc = roles ? acl_policy_load(update->image, update->image_length, &base) : GUARD_ERR_NOMEM;
+    for (size_t i = 0; i < update->section_count && rc == GUARD_OK; i++) {
+        const struct guard_store_section *section = &update->sections[i];
+        if (section->kind == GUARD_STORE_ROLE)
+            roles[edit.role_count++] = section->name;
+        rc = guard_policy_view_lines(&text, section->lines, section->count);
+    }
+    if (rc == GUARD_OK)
+        acl_policy_edit(base, &edit, &options, &policy, problems);
+    acl_policy_release(base);
+    guard_policy_text_free(&text);
+    free(roles);
+    return policy;
+}
+
+static struct guard_policy_set *take_image(struct guard_plugin *plugin, const struct guard_store_update *update,
+                                           struct guard_problems *problems)
+{
+    struct guard_policy_store *link = plugin->policy_store;
+    struct guard_policy_set *set = NULL;
+    if (link->file.count) /* what was saved was made with the file as it was */
+        return NULL;
+    struct acl_policy *acl = restore_rules(update, problems);
+    if (acl && guard_kept_take(&link->redis, update, false) == GUARD_OK)
+        set = guard_policy_set_of(acl, update->clients); /* takes acl over */
+    else
+        acl_policy_release(acl);
+    if (set)
+        name_set(plugin, set);
+    return set;
+}
+
+struct acl_policy *guard_policy_combine_image(struct guard_plugin *plugin)
+{
+    const struct guard_policy_store *link = plugin->policy_store;
+    return link->latest && link->delivered && !link->file.count ? acl_policy_retain(link->latest->acl) : NULL;
 }
 
 /* ---- edits ---- */
@@ -294,7 +232,7 @@ static int collect_roles(struct guard_policy_store *link, const struct guard_sto
         if (fixed)
             continue;
         edit->roles[edit->role_count++] = section->name;
-        if (view_lines(&edit->text, section->lines, section->count) != GUARD_OK)
+        if (guard_policy_view_lines(&edit->text, section->lines, section->count) != GUARD_OK)
             return GUARD_ERR_NOMEM;
     }
     return GUARD_OK;
@@ -304,11 +242,11 @@ static int collect_roles(struct guard_policy_store *link, const struct guard_sto
 static int view_bindings(const struct guard_policy_store *link, const struct guard_store_update *update,
                          enum guard_store_kind kind, struct guard_policy_text *view)
 {
-    const struct guard_kept_section *kept = find_kept(&link->redis, kind, "");
+    const struct guard_kept_section *kept = guard_kept_find(&link->redis, kind, "");
     for (size_t i = 0; i < update->section_count; i++)
         if (update->sections[i].kind == kind)
-            return view_lines(view, update->sections[i].lines, update->sections[i].count);
-    return kept ? view_lines(view, kept->text.lines, kept->text.count) : GUARD_OK;
+            return guard_policy_view_lines(view, update->sections[i].lines, update->sections[i].count);
+    return kept ? guard_policy_view_lines(view, kept->text.lines, kept->text.count) : GUARD_OK;
 }
 
 /* merged holds the strings of what is appended to edit->text. */
@@ -321,11 +259,11 @@ static int collect_bindings(const struct guard_policy_store *link, const struct 
         rc = view_bindings(link, update, GUARD_STORE_DEFAULT, &redis);
     for (size_t i = 0; i < link->file.count && rc == GUARD_OK; i++)
         if (link->file.lines[i].section == GUARD_SECTION_ASSIGN || link->file.lines[i].section == GUARD_SECTION_DEFAULT)
-            rc = view_line(&file, &link->file.lines[i]);
+            rc = guard_policy_view_line(&file, &link->file.lines[i]);
     if (rc == GUARD_OK)
         rc = guard_policy_merge(&file, &redis, merged, problems);
     if (rc == GUARD_OK)
-        rc = view_lines(&edit->text, merged->lines, merged->count);
+        rc = guard_policy_view_lines(&edit->text, merged->lines, merged->count);
     guard_policy_text_free(&file);
     guard_policy_text_free(&redis);
     return rc;
@@ -371,7 +309,7 @@ static struct guard_policy_set *take_edit(struct guard_plugin *plugin, const str
     struct guard_clients *clients = update->clients ? combine_clients(link->redis_clients, &link->file, problems)
                                                     : guard_clients_ref(link->latest->clients);
     struct guard_policy_set *set = NULL;
-    if (acl && clients && keep(&link->redis, update, link->file.count > 0) == GUARD_OK)
+    if (acl && clients && guard_kept_take(&link->redis, update, link->file.count > 0) == GUARD_OK)
         set = guard_policy_set_derive(link->latest, acl, clients); /* takes acl over */
     else
         acl_policy_release(acl);
@@ -411,8 +349,10 @@ struct guard_policy_set *guard_policy_combine_update(struct guard_plugin *plugin
     if (update->clients)
         link->redis_clients = guard_clients_ref(update->clients);
     count_edit(link, update->version);
-    struct guard_policy_set *set = publish(link, update->full || !link->latest ? take_all(plugin, update, &problems)
-                                                                               : take_edit(plugin, update, &problems));
+    struct guard_policy_set *set =
+        publish(link, update->image                   ? take_image(plugin, update, &problems)
+                      : update->full || !link->latest ? take_all(plugin, update, &problems)
+                                                      : take_edit(plugin, update, &problems));
     log_warnings(plugin, &problems);
     guard_problems_free(&problems);
     if (set && update->clients) {
@@ -442,7 +382,7 @@ struct guard_policy_set *guard_policy_combine_renamed(struct guard_plugin *plugi
 void guard_policy_combine_free(struct guard_policy_store *link)
 {
     guard_policy_text_free(&link->file);
-    free_kept(&link->redis);
+    guard_kept_free(&link->redis);
     guard_clients_unref(&link->redis_clients);
     guard_policy_set_free(&link->latest);
 }

@@ -109,6 +109,19 @@ struct guard_policy_set *guard_policy_set_compile(const struct guard_policy_text
     return set;
 }
 
+struct guard_policy_set *guard_policy_set_of(struct acl_policy *acl, struct guard_clients *clients)
+{
+    struct guard_policy_set *set = calloc(1, sizeof *set);
+    if (!set) {
+        acl_policy_release(acl);
+        return NULL;
+    }
+    *set = (struct guard_policy_set){.acl = acl, .clients = guard_clients_ref(clients)};
+    set->decoy = make_decoy(clients);
+    set->rules = (int64_t)acl_policy_rule_count(acl);
+    return set;
+}
+
 struct guard_policy_set *guard_policy_set_derive(const struct guard_policy_set *base, struct acl_policy *acl,
                                                  struct guard_clients *clients)
 {

@@ -30,6 +30,9 @@ struct guard_policy_set {
 struct guard_policy_set *guard_policy_set_compile(const struct guard_policy_text *text, struct guard_clients *clients,
                                                   bool keep_bad_roles, struct guard_problems *problems);
 
+/* Of an acl compiled before (taken over, also on failure) and clients; no digest, no name. NULL when out of memory. */
+struct guard_policy_set *guard_policy_set_of(struct acl_policy *acl, struct guard_clients *clients);
+
 /* References of an edited acl (taken over, also on failure) and of clients, and the rest of base. NULL when out of
  * memory. */
 struct guard_policy_set *guard_policy_set_derive(const struct guard_policy_set *base, struct acl_policy *acl,

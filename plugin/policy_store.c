@@ -1,6 +1,7 @@
 #include "plugin/policy_store.h"
 
 #include "acl/acl.h"
+#include "acl/image.h"
 #include "audit/audit.h"
 #include "core/clock.h"
 #include "core/revocations.h"
@@ -120,8 +121,9 @@ static void log_snapshot(const struct guard_plugin *plugin, const struct guard_s
 {
     if (update->from_snapshot)
         guard_log(guard_background_log(plugin->background), GUARD_LOG_NOTICE,
-                  "the policy is from the snapshot %s, saved %lld s ago", plugin->options.snapshot_file,
-                  (long long)(guard_clock_now() - update->saved_at));
+                  "the policy is from the snapshot %s, saved %lld s ago%s", plugin->options.snapshot_file,
+                  (long long)(guard_clock_now() - update->saved_at),
+                  update->image ? "" : "; its rules were compiled anew");
 }
 
 static int on_update(void *context, const struct guard_store_update *update, struct guard_error *err)
@@ -138,6 +140,8 @@ static int on_update(void *context, const struct guard_store_update *update, str
     pthread_mutex_unlock(&link->lock);
     if (policy && !change->set) {
         change->message.discard(&change->message);
+        if (update->image)
+            return guard_fail(err, GUARD_ERR_UNSUPPORTED, "the compiled rules of the snapshot cannot be used");
         return guard_fail(err, GUARD_ERR_NOMEM, "the policy could not be compiled: out of memory");
     }
     log_snapshot(plugin, update);
@@ -208,6 +212,27 @@ static void on_state(void *context, const struct guard_store_state *state)
     guard_policy_state_send(plugin, state);
 }
 
+/* ---- for the snapshot ---- */
+
+static void *get_image(void *context)
+{
+    struct guard_plugin *plugin = context;
+    pthread_mutex_lock(&plugin->policy_store->lock);
+    struct acl_policy *image = guard_policy_combine_image(plugin);
+    pthread_mutex_unlock(&plugin->policy_store->lock);
+    return image;
+}
+
+static int write_image(const void *image, const struct guard_sink *sink)
+{
+    return acl_policy_write(image, sink);
+}
+
+static void free_image(void *image)
+{
+    acl_policy_release(image);
+}
+
 /* ---- start and stop ---- */
 
 static const char *or_null(const char *text)
@@ -238,8 +263,14 @@ int guard_policy_store_start(struct guard_plugin *plugin, struct guard_error *er
         .max_stale_s = o->max_stale,
         .use_index = o->redis_index,
     };
-    struct guard_store_callbacks callbacks = {
-        .context = plugin, .check = check_lines, .update = on_update, .state = on_state, .problem = on_problem};
+    struct guard_store_callbacks callbacks = {.context = plugin,
+                                              .check = check_lines,
+                                              .update = on_update,
+                                              .state = on_state,
+                                              .problem = on_problem,
+                                              .image = get_image,
+                                              .image_write = write_image,
+                                              .image_free = free_image};
     plugin->closed = !o->policy_file[0];
     guard_plugin_update_quick(plugin);
     return guard_store_start(&config, &callbacks, &plugin->policy_store->store, err);

@@ -43,13 +43,31 @@ struct guard_policy_store {
     enum guard_reason policy_refused; /* why the policy of a store that answers is not taken; NONE */
 };
 
+/* ---- policy_kept.c ---- */
+
+/* Appends lines whose strings stay somebody else's: such a text is only looked at. GUARD_OK or GUARD_ERR_NOMEM. */
+int guard_policy_view_line(struct guard_policy_text *view, const struct guard_policy_line *line);
+int guard_policy_view_lines(struct guard_policy_text *view, const struct guard_policy_line *lines, size_t count);
+
+struct guard_kept_section *guard_kept_find(const struct guard_kept_policy *kept, enum guard_store_kind kind,
+                                           const char *name);
+/* Takes the sections of an update, of roles only if asked to: GUARD_OK or GUARD_ERR_NOMEM. */
+int guard_kept_take(struct guard_kept_policy *kept, const struct guard_store_update *update, bool roles);
+/* Appends all that is kept. GUARD_OK or GUARD_ERR_NOMEM. */
+int guard_kept_view(const struct guard_kept_policy *kept, struct guard_policy_text *view);
+void guard_kept_free(struct guard_kept_policy *kept);
+
 /* ---- policy_combine.c: call with the lock ---- */
 
 /*
- * Takes what the store delivered; the result goes to the broker thread. NULL when out of memory: then nothing changed.
+ * Takes what the store delivered; the result goes to the broker thread. NULL when out of memory, or when the update's
+ * image is of no use: then nothing changed.
  */
 struct guard_policy_set *guard_policy_combine_update(struct guard_plugin *plugin,
                                                      const struct guard_store_update *update);
+
+/* The compiled rules in force, a reference to be saved with them; NULL if they cannot be used alone. */
+struct acl_policy *guard_policy_combine_image(struct guard_plugin *plugin);
 
 /* The same policy under another guard:version, or NULL. */
 struct guard_policy_set *guard_policy_combine_renamed(struct guard_plugin *plugin, uint64_t version);

@@ -6,37 +6,55 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Calls the composition with the difference between what is in force and next; on success next is in force. */
-static int hand_over(struct guard_store *store, const struct guard_content *next,
-                     const struct guard_store_update *stamp, struct guard_error *err)
+/* next is in force from now on. */
+static void accept(struct guard_store *store, const struct guard_content *next)
 {
-    struct guard_update update = {0};
-    bool full = store->owes_full;
-    int rc = guard_update_make(&update, &store->held, next, full, store->config.prefix);
-    if (rc != GUARD_OK)
-        guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
-    bool changes = rc == GUARD_OK && guard_update_has_changes(&update);
-    if (changes) {
-        update.update.from_snapshot = stamp->from_snapshot;
-        update.update.saved_at = stamp->saved_at;
-        update.update.noticed_ns = stamp->noticed_ns;
-        store->in_delivery = next;
-        rc = store->callbacks.update(store->callbacks.context, &update.update, err);
-        store->in_delivery = NULL;
-    }
-    guard_update_free(&update);
-    if (rc != GUARD_OK) {
-        store->owes_full = true;
-        return rc;
-    }
     struct guard_content old = store->held;
     guard_content_copy(&store->held, next);
     guard_content_free(&old);
     store->owes_full = false;
     store->state.have_policy = true;
-    store->state.updates += changes;
+}
+
+/* Hands an update to the composition, with next in force after it. */
+static int call_update(struct guard_store *store, const struct guard_content *next, struct guard_update *update,
+                       const struct guard_store_update *stamp, struct guard_error *err)
+{
+    update->update.from_snapshot = stamp->from_snapshot;
+    update->update.saved_at = stamp->saved_at;
+    update->update.noticed_ns = stamp->noticed_ns;
+    store->in_delivery = next;
+    int rc = store->callbacks.update(store->callbacks.context, &update->update, err);
+    store->in_delivery = NULL;
+    store->state.updates += rc == GUARD_OK;
+    return rc;
+}
+
+static void offer(struct guard_store *store)
+{
+    void *image = store->callbacks.image ? store->callbacks.image(store->callbacks.context) : NULL;
+    guard_saver_offer(store->saver, &store->held, image);
+}
+
+/* Calls the composition with the difference between what is in force and next; on success next is in force. */
+static int hand_over(struct guard_store *store, const struct guard_content *next,
+                     const struct guard_store_update *stamp, struct guard_error *err)
+{
+    struct guard_update update = {0};
+    int rc = guard_update_make(&update, &store->held, next, store->owes_full, store->config.prefix);
+    if (rc != GUARD_OK)
+        guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    bool changes = rc == GUARD_OK && guard_update_has_changes(&update);
+    if (changes)
+        rc = call_update(store, next, &update, stamp, err);
+    guard_update_free(&update);
+    if (rc != GUARD_OK) {
+        store->owes_full = true;
+        return rc;
+    }
+    accept(store, next);
     if (store->saver && changes && !stamp->from_snapshot)
-        guard_saver_offer(store->saver, &store->held);
+        offer(store);
     return GUARD_OK;
 }
 
@@ -133,15 +151,37 @@ void guard_store_deliver(struct guard_store *store, int64_t noticed_ns)
     guard_store_tell(store);
 }
 
-int guard_store_deliver_snapshot(struct guard_store *store, struct guard_content *content, int64_t fresh_at,
+/* With what the composition made of it; GUARD_ERR_UNSUPPORTED: that is of no use. */
+static int restore(struct guard_store *store, const struct guard_snapshot *snapshot,
+                   const struct guard_store_update *stamp, struct guard_error *err)
+{
+    struct guard_update update = {0};
+    if (!snapshot->image)
+        return GUARD_ERR_UNSUPPORTED;
+    int rc = guard_update_restore(&update, &snapshot->base, &snapshot->content, store->config.prefix);
+    if (rc == GUARD_OK) {
+        update.update.image = snapshot->image;
+        update.update.image_length = snapshot->image_length;
+        rc = call_update(store, &snapshot->content, &update, stamp, err);
+    }
+    guard_update_free(&update);
+    if (rc == GUARD_OK)
+        accept(store, &snapshot->content);
+    return rc;
+}
+
+int guard_store_deliver_snapshot(struct guard_store *store, const struct guard_snapshot *snapshot, bool *restored,
                                  struct guard_error *err)
 {
     struct guard_store_update stamp = {
-        .from_snapshot = true, .saved_at = fresh_at, .noticed_ns = guard_clock_real_ns()};
-    int rc = hand_over(store, content, &stamp, err);
+        .from_snapshot = true, .saved_at = snapshot->fresh_at, .noticed_ns = guard_clock_real_ns()};
+    int rc = restore(store, snapshot, &stamp, err);
+    *restored = rc == GUARD_OK;
+    if (rc == GUARD_ERR_UNSUPPORTED)
+        rc = hand_over(store, &snapshot->content, &stamp, err);
     if (rc == GUARD_OK) {
         store->state.from_snapshot = true;
-        store->state.fresh_at = fresh_at;
+        store->state.fresh_at = snapshot->fresh_at;
         set_counts(store);
     }
     return rc;

@@ -5,19 +5,26 @@
 #ifndef GUARD_STORE_SAVER_H
 #define GUARD_STORE_SAVER_H
 
-#include "store/content.h"
+#include "store/snapshot.h"
 
 struct guard_saver;
 
-/*
- * path and prefix are copied; is_saved: the file holds the policy in force. The thread "guard-snapshot" is started, all
- * signals blocked. NULL: no thread or memory.
- */
-struct guard_saver *guard_saver_new(const char *path, const char *prefix, bool is_saved);
+/* What it begins with; all is copied or referenced but callbacks, which must outlive it. */
+struct guard_saver_start {
+    const char *path, *prefix;
+    const struct guard_store_callbacks *callbacks; /* for images */
+    const struct guard_content *held;              /* what the file holds; NULL: nothing that is in force */
+    const struct guard_snapshot_end *end;          /* of that file */
+};
 
-/* Has content saved soon: a moment after the first change that is not saved, and not more often than what it costs
- * allows. */
-void guard_saver_offer(struct guard_saver *saver, const struct guard_content *content);
+/* Starts the thread "guard-snapshot", all signals blocked. NULL: no thread or memory. */
+struct guard_saver *guard_saver_new(const struct guard_saver_start *start);
+
+/*
+ * Has content saved soon: a moment after the first change that is not saved; as a whole not more often than what it
+ * costs allows. image (may be NULL) is what the composition made of it: a reference that becomes the saver's.
+ */
+void guard_saver_offer(struct guard_saver *saver, const struct guard_content *content, void *image);
 
 /* The content offered last is still the store's: the file says so, if it holds that content. */
 void guard_saver_confirm(struct guard_saver *saver);

@@ -2,7 +2,6 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
-#include "store/snapshot.h"
 #include "store/store_internal.h"
 
 #include <signal.h>
@@ -93,21 +92,44 @@ static int check_config(const struct guard_store_config *config, struct guard_re
     return rc;
 }
 
-/* True: the policy in force is what the file holds. */
-static bool load_snapshot(struct guard_store *store)
+/* Reads the snapshot and hands it out; false: there is none that is used. */
+static bool load_snapshot(struct guard_store *store, struct guard_snapshot *snapshot, bool *restored)
 {
-    struct guard_content content = {0};
     struct guard_error err = {0};
-    struct guard_snapshot_times times = {0};
-    if (!store->config.snapshot_file)
-        return false;
-    int rc = guard_snapshot_read(store->config.snapshot_file, store->config.prefix, &content, &times, &err);
+    const char *path = store->config.snapshot_file;
+    int rc = guard_snapshot_read(path, store->config.prefix, snapshot, &err);
     if (rc == GUARD_OK)
-        rc = guard_store_deliver_snapshot(store, &content, times.fresh_at, &err);
+        rc = guard_store_deliver_snapshot(store, snapshot, restored, &err);
     if (rc != GUARD_OK && rc != GUARD_ERR_NOT_FOUND)
-        guard_store_problem(store, GUARD_PROBLEM_ERROR, store->config.snapshot_file, "%s", err.text);
-    guard_content_free(&content);
+        guard_store_problem(store, GUARD_PROBLEM_ERROR, path, "%s", err.text);
+    if (rc == GUARD_OK && snapshot->cut_off)
+        guard_store_problem(store, GUARD_PROBLEM_WARNING, path,
+                            "the last change was not saved as a whole and is left out of the snapshot");
     return rc == GUARD_OK;
+}
+
+static int start_saver(struct guard_store *store, struct guard_error *err)
+{
+    struct guard_snapshot snapshot = {0};
+    bool restored = false;
+    struct guard_saver_start start = {.path = store->config.snapshot_file,
+                                      .prefix = store->config.prefix,
+                                      .callbacks = &store->callbacks,
+                                      .end = &snapshot.end};
+    bool loaded = load_snapshot(store, &snapshot, &restored);
+    void *image =
+        loaded && !restored && store->callbacks.image ? store->callbacks.image(store->callbacks.context) : NULL;
+    if (image)
+        snapshot.end.size = 0; /* the next start is to be quicker: the whole is written anew */
+    if (loaded)
+        start.held = &snapshot.content;
+    store->saver = guard_saver_new(&start);
+    if (store->saver && image)
+        guard_saver_offer(store->saver, &store->held, image);
+    else if (image)
+        store->callbacks.image_free(image);
+    guard_snapshot_free(&snapshot);
+    return store->saver ? GUARD_OK : guard_fail(err, GUARD_ERR_INTERNAL, "the snapshot's thread cannot be started");
 }
 
 static int start_thread(struct guard_store *store, struct guard_error *err)
@@ -148,14 +170,10 @@ static int set_up(struct guard_store *store, struct guard_error *err)
     if (store->wake_fd < 0)
         return guard_fail(err, GUARD_ERR_INTERNAL, "no event descriptor");
     store->owes_full = true;
-    bool loaded = load_snapshot(store);
+    if (store->config.snapshot_file && start_saver(store, err) != GUARD_OK)
+        return GUARD_ERR_INTERNAL;
     guard_store_set_down(store, GUARD_REASON_STORE_UNAVAILABLE, "not connected yet");
     guard_store_tell(store);
-    if (store->config.snapshot_file) {
-        store->saver = guard_saver_new(store->config.snapshot_file, store->config.prefix, loaded);
-        if (!store->saver)
-            return guard_fail(err, GUARD_ERR_INTERNAL, "the snapshot's thread cannot be started");
-    }
     return start_thread(store, err);
 }
 

@@ -16,6 +16,7 @@
 #include "core/policy_text.h"
 #include "core/reason.h"
 #include "core/revocations.h"
+#include "core/slab.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,6 +97,12 @@ struct guard_store_update {
     size_t changed_revocation_count;
     const struct guard_store_jwks *jwks; /* changed key sets */
     size_t jwks_count;
+    /*
+     * Of a snapshot: the first octets of image are what image_write wrote. sections then are assign, default and the
+     * roles that changed since, or are gone. GUARD_ERR_UNSUPPORTED: it is of no use; the update comes again without.
+     */
+    struct guard_slab *image;
+    size_t image_length;
 };
 
 /* All are called on the store thread, one at a time, except during guard_store_start (snapshot), on its caller's. */
@@ -115,6 +122,13 @@ struct guard_store_callbacks {
     void (*state)(void *context, const struct guard_store_state *state);
     /* A line, record or key that was not taken, or a warning; place is its key. */
     void (*problem)(void *context, const struct guard_problem *problem);
+    /*
+     * For the snapshot, all or none; the last two on a thread of its own. image: what was made of all that update took
+     * so far (compiled rules), a reference for image_free to give back; NULL: there is nothing to save.
+     */
+    void *(*image)(void *context);
+    int (*image_write)(const void *image, const struct guard_sink *sink); /* GUARD_OK, or an error */
+    void (*image_free)(void *image);
 };
 
 /*

@@ -44,8 +44,11 @@ struct guard_store {
 
 /* deliver.c: puts store->seen in force if it may be, otherwise says why not in state. noticed_ns: CLOCK_REALTIME. */
 void guard_store_deliver(struct guard_store *store, int64_t noticed_ns);
-/* Hands the content of a snapshot out as the first update. GUARD_OK, or the composition's error. */
-int guard_store_deliver_snapshot(struct guard_store *store, struct guard_content *content, int64_t fresh_at,
+/*
+ * Hands a snapshot out as the first update. GUARD_OK, or the composition's error. *restored: with what the composition
+ * had made of it.
+ */
+int guard_store_deliver_snapshot(struct guard_store *store, const struct guard_snapshot *snapshot, bool *restored,
                                  struct guard_error *err);
 
 /* store_status.c: writes guard:status:<broker_id>. A refusal is a problem told once; 0, or -1 and store->fault. */

@@ -105,15 +105,8 @@ static bool fill_lines(struct guard_update *u, const char *prefix)
     return true;
 }
 
-int guard_update_make(struct guard_update *u, const struct guard_content *before, const struct guard_content *after,
-                      bool full, const char *prefix)
+static int finish(struct guard_update *u, const struct guard_content *after, bool full, const char *prefix)
 {
-    guard_shard_map_diff(full ? NULL : before->sections, after->sections, add_section, u);
-    if (!u->failed && !full) {
-        guard_clients_diff(before->clients, after->clients, add_client, u);
-        if (!u->failed)
-            guard_revocations_diff(before->revocations, after->revocations, add_revocation, u);
-    }
     if (u->failed || !fill_lines(u, prefix))
         return GUARD_ERR_NOMEM;
     u->update = (struct guard_store_update){.full = full,
@@ -129,6 +122,39 @@ int guard_update_make(struct guard_update *u, const struct guard_content *before
                                             .jwks = u->jwks,
                                             .jwks_count = u->jwks_count};
     return GUARD_OK;
+}
+
+int guard_update_make(struct guard_update *u, const struct guard_content *before, const struct guard_content *after,
+                      bool full, const char *prefix)
+{
+    guard_shard_map_diff(full ? NULL : before->sections, after->sections, add_section, u);
+    if (!u->failed && !full) {
+        guard_clients_diff(before->clients, after->clients, add_client, u);
+        if (!u->failed)
+            guard_revocations_diff(before->revocations, after->revocations, add_revocation, u);
+    }
+    return finish(u, after, full, prefix);
+}
+
+static bool add_changed_role(void *context, const struct guard_shard_entry *before,
+                             const struct guard_shard_entry *after)
+{
+    bool is_role = guard_content_section_kind(after ? after : before) == GUARD_KEY_ROLE;
+    return !is_role || add_section(context, before, after);
+}
+
+static bool add_other_section(void *context, const struct guard_shard_entry *entry)
+{
+    return guard_content_section_kind(entry) == GUARD_KEY_ROLE || add_section(context, NULL, entry);
+}
+
+int guard_update_restore(struct guard_update *u, const struct guard_content *base, const struct guard_content *after,
+                         const char *prefix)
+{
+    guard_shard_map_diff(base->sections, after->sections, add_changed_role, u);
+    if (!u->failed)
+        guard_shard_map_each(after->sections, add_other_section, u);
+    return finish(u, after, true, prefix);
 }
 
 bool guard_update_has_changes(const struct guard_update *u)

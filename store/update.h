@@ -24,6 +24,12 @@ struct guard_update {
  */
 int guard_update_make(struct guard_update *update, const struct guard_content *before,
                       const struct guard_content *after, bool full, const char *prefix);
+/*
+ * The same for a snapshot whose image was made of base: all of assign, default, key sets, clients and revocations of
+ * after, and the roles that differ.
+ */
+int guard_update_restore(struct guard_update *update, const struct guard_content *base,
+                         const struct guard_content *after, const char *prefix);
 void guard_update_free(struct guard_update *update);
 
 /* Whether there is anything in it. */

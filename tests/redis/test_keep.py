@@ -184,6 +184,69 @@ def test_age_of_a_snapshot_counts_from_when_redis_last_confirmed_it(redis, make_
     assert offline.state(from_snapshot=True)["fresh_at"] >= int(confirmed)
 
 
+def resized(snapshot, before):
+    wait_until(lambda: snapshot.stat().st_size != before)
+    time.sleep(0.05)  # it is written in one piece
+    return snapshot.stat().st_size
+
+
+def test_changes_are_added_to_the_snapshot(redis, make_probe, tmp_path):
+    """Half a second after the edit it is in the file, which is not written anew; nothing depends on an orderly end."""
+    fill(redis, version=5)
+    redis("HSET", "guard:client:gone", "roles", "device")
+    snapshot = tmp_path / "snapshot"
+    probe = make_probe(redis.url, snapshot_file=snapshot)
+    probe.state(up=True)
+    wait_until(snapshot.exists)
+    inode, size = snapshot.stat().st_ino, snapshot.stat().st_size
+    redis("HSET", "guard:role:late", "a", "allow publish y")
+    size = resized(snapshot, size)
+    redis.connect().multi(("DEL", "guard:client:gone"), ("HSET", "guard:client:c", "attr.x", "1"), ("SET", "guard:version", "6"),
+                          ("DEL", "guard:ban:ip:10.0.0.1"), ("SET", "guard:ban:user:b", "y"), ("HDEL", "guard:role:device", "a"))
+    size = resized(snapshot, size)
+    assert snapshot.stat().st_ino == inode
+    probe.process.kill()
+    redis.stop()
+
+    offline = make_probe(redis.url, snapshot_file=snapshot)
+    first = offline.update()
+    assert first["full"] and first["version"] == 6 and first["clients"] == 1 and first["revocations"] == 1
+    assert lines_of(first, "device") is None and lines_of(first, "late") == {"a": "allow publish y"}
+    offline.stop()
+
+    with open(snapshot, "r+b") as file:
+        file.truncate(size - 3)  # the power went while the last change was added
+    offline = make_probe(redis.url, snapshot_file=snapshot)
+    offline.problem("left out of the snapshot")
+    first = offline.update()
+    assert first["version"] == 5 and first["clients"] == 2 and lines_of(first, "device") == {"a": "allow publish x"}
+    assert lines_of(first, "late") == {"a": "allow publish y"}
+    since = offline.mark()
+    redis.start()
+    fill(redis, version=7)
+    offline.state(up=True, from_snapshot=False, since=since, timeout=20)
+    assert resized(snapshot, size - 3) and snapshot.stat().st_ino == inode
+    offline.process.kill()
+    redis.stop()
+    again = make_probe(redis.url, snapshot_file=snapshot).update()
+    assert again["version"] == 7 and again["clients"] == 1 and lines_of(again, "late") is None
+
+
+def test_many_changes_become_a_new_snapshot(redis, make_probe, tmp_path):
+    """What lies behind the whole stays small."""
+    fill(redis)
+    snapshot = tmp_path / "snapshot"
+    probe = make_probe(redis.url, snapshot_file=snapshot)
+    probe.state(up=True)
+    wait_until(snapshot.exists)
+    inode = snapshot.stat().st_ino
+    redis("HSET", "guard:client:c", *(word for n in range(3000) for word in (f"attr.{n}", "x" * 100)))
+    wait_until(lambda: snapshot.stat().st_ino != inode, timeout=15)
+    probe.stop()
+    redis.stop()
+    assert make_probe(redis.url, snapshot_file=snapshot).update()["clients"] == 1
+
+
 def test_damaged_snapshot_is_refused_and_said(redis, make_probe, tmp_path):
     fill(redis)
     snapshot = tmp_path / "snapshot"

@@ -185,11 +185,14 @@ static int check(void *context, const struct guard_policy_line *lines, size_t co
 static bool change_and_save(void *context)
 {
     struct held *held = context;
-    struct guard_content next = {0}, loaded = {0};
+    struct guard_content next = {0};
+    struct guard_snapshot loaded = {0};
+    struct guard_snapshot_end end = {0};
+    struct guard_snapshot_save before = {.content = &held->content, .saved_at = 1},
+                               after = {.content = &next, .saved_at = 2};
     struct guard_content_edit edit = {0};
     struct guard_update update = {0};
     struct guard_client_view view;
-    struct guard_snapshot_times times;
     int rc = guard_content_edit_begin(&edit, failing % 2 ? &held->content : NULL, &held->content, &held->checks);
     if (rc == GUARD_OK)
         rc = take_everything(&edit, "new");
@@ -198,15 +201,17 @@ static bool change_and_save(void *context)
     if (rc == GUARD_OK)
         rc = guard_update_make(&update, &held->content, &next, false, "guard:");
     if (rc == GUARD_OK)
-        rc = guard_snapshot_write(held->path, "guard:", &next, 1, NULL);
+        rc = guard_snapshot_write(held->path, "guard:", &before, &end, NULL);
     if (rc == GUARD_OK)
-        rc = guard_snapshot_read(held->path, "guard:", &loaded, &times, NULL);
+        rc = guard_snapshot_append(held->path, &held->content, &after, &end, NULL);
     if (rc == GUARD_OK)
-        assert_true(guard_content_same_policy(&next, &loaded));
+        rc = guard_snapshot_read(held->path, "guard:", &loaded, NULL);
+    if (rc == GUARD_OK)
+        assert_true(guard_content_same_policy(&next, &loaded.content));
     guard_content_edit_abandon(&edit);
     guard_update_free(&update);
     guard_content_free(&next);
-    guard_content_free(&loaded);
+    guard_snapshot_free(&loaded);
     assert_true(guard_clients_find(held->content.clients, "c", 1, &view));
     assert_string_equal(guard_client_attribute(&view, "mark"), "old");
     assert_string_equal(guard_revocations_find(held->content.revocations, GUARD_BANNED_ADDRESS, "10.2.3.4", 8), "old");
