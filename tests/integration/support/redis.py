@@ -117,6 +117,11 @@ class Redis:
                 self.port = None  # somebody took it meanwhile
         raise AssertionError(f"Redis does not start:\n{(self.folder / 'redis.log').read_text()[-2000:]}")
 
+    def take_port(self, port):
+        """Listens on another port from now on."""
+        self("CONFIG", "SET", "port", port)
+        self.port, self._connection = port, None
+
     def _answers(self):
         if self.process.poll() is not None:
             raise ChildProcessError
