@@ -1,7 +1,6 @@
 """A live broker whose trail cannot be written, or not fast enough: what clients notice of it, what is declared, how it ends."""
 import json
 import os
-import subprocess
 import time
 
 import pytest
@@ -11,18 +10,6 @@ from support.client import V5
 from support.raw import RawClient, packet, text
 from test_audit import POLICY
 from test_rules import users
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 8 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0755", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting a tmpfs is not permitted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder):

@@ -4,6 +4,7 @@
  */
 #include "audit/audit.h"
 #include "core/clock.h"
+#include "tests/temporary.h"
 
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -191,8 +192,8 @@ static void measure_writer(const char *dir)
 
 int main(int argc, char **argv)
 {
-    char dir[] = "/tmp/bench-audit-XXXXXX", command[300];
-    const char *where = argc > 1 ? argv[1] : mkdtemp(dir);
+    char dir[TEMPORARY_MAX], command[TEMPORARY_MAX + 20];
+    const char *where = argc > 1 ? argv[1] : temporary_folder(dir, "bench");
     if (!where)
         return 1;
     measure_push(where, 10000);

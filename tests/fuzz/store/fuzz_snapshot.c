@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "store/snapshot_format.h"
 #include "store/update.h"
+#include "tests/temporary.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -18,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PREFIX "guard:"
 
-static char folder[] = "/tmp/guard-fuzz-XXXXXX", path[64];
+static char folder[TEMPORARY_MAX], path[TEMPORARY_MAX + 16];
 static char *good; /* the whole file */
 static size_t good_length;
 static struct guard_snapshot_end good_end;
@@ -97,7 +98,7 @@ static void make_good(void)
     make_content(&first);
     change_content(&first, &second, "one");
     change_content(&second, &third, "another");
-    expect(mkdtemp(folder) != NULL);
+    expect(temporary_folder(folder, "fuzz") != NULL);
     snprintf(path, sizeof path, "%s/snapshot", folder);
     save.content = &first;
     expect(guard_snapshot_write(path, PREFIX, &save, &good_end, NULL) == GUARD_OK);

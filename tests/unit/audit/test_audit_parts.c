@@ -6,6 +6,7 @@
 #include "audit/ring.h"
 #include "core/json.h"
 #include "core/utf8.h"
+#include "tests/temporary.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -275,15 +276,14 @@ static void reasons_fit_their_action(void **state)
 /* ---- the whole, small ---- */
 
 struct trail {
-    char dir[64];
+    char dir[TEMPORARY_MAX];
     struct audit *audit;
 };
 
 static int open_trail(void **state)
 {
     struct trail *trail = calloc(1, sizeof *trail);
-    strcpy(trail->dir, "/tmp/guard-audit-XXXXXX");
-    assert_non_null(mkdtemp(trail->dir));
+    assert_non_null(temporary_folder(trail->dir, "audit"));
     struct guard_error err;
     const struct audit_config config = {.dir = trail->dir, .broker_id = "unit", .deliver = AUDIT_DELIVER_ALL};
     assert_int_equal(audit_open(&config, &trail->audit, &err), GUARD_OK);
@@ -294,7 +294,7 @@ static int open_trail(void **state)
 static int close_trail(void **state)
 {
     struct trail *trail = *state;
-    char command[128];
+    char command[TEMPORARY_MAX + 20];
     assert_int_equal(audit_close(&trail->audit), GUARD_OK);
     snprintf(command, sizeof command, "rm -rf '%s'", trail->dir);
     assert_int_equal(system(command), 0);

@@ -1,4 +1,5 @@
 /* What a certificate's identity holds, the deny list, pinned issuers, and mappings that cannot be parsed. */
+#include "tests/temporary.h"
 #include "tests/unit/certificate/certificate_check.h"
 
 // clang-format off
@@ -198,12 +199,11 @@ static void test_names(void **state)
 static void test_issuer_file(void **state)
 {
     (void)state;
-    char path[] = "/tmp/guard-issuer-XXXXXX", text[128];
+    char folder[TEMPORARY_MAX], path[TEMPORARY_MAX + 16], text[TEMPORARY_MAX + 40];
     struct maker_ca twin;
     enum guard_reason reason;
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    assert_non_null(temporary_folder(folder, "issuer"));
+    snprintf(path, sizeof path, "%s/issuer.pem", folder);
     maker_write_pem(ca.certificate, path);
     snprintf(text, sizeof text, "cn issuer_file=%s", path);
     maker_ca_make(&twin, "Plant CA");
@@ -227,6 +227,7 @@ static void test_issuer_file(void **state)
     X509_free(strange);
     maker_ca_free(&twin);
     unlink(path);
+    rmdir(folder);
 }
 
 static void test_bad_configurations(void **state)

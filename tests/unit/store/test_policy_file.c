@@ -1,5 +1,6 @@
 /* The policy file's grammar: what is read, and where each fault is said to stand. A case is a line of a table. */
 #include "store/policy_file.h"
+#include "tests/temporary.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -269,7 +270,7 @@ static void write_file(const char *path, const char *content, mode_t mode)
 static void modes_of_files(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/guard-policy-XXXXXX", path[64];
+    char folder[TEMPORARY_MAX], path[TEMPORARY_MAX + 16];
     struct {
         mode_t mode;
         const char *content;
@@ -280,7 +281,7 @@ static void modes_of_files(void **state)
                  {0644, "[client c]\npassword = x\n", GUARD_OK, 1},
                  {0644, "[client c]\nroles = x\n", GUARD_OK, 0},
                  {0666, "[client c]\nroles = x\n", GUARD_ERR_PERMISSION, 0}};
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(temporary_folder(folder, "policy"));
     snprintf(path, sizeof path, "%s/policy.conf", folder);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct guard_policy_text text = {0};

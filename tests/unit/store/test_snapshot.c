@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "store/snapshot_format.h"
+#include "tests/temporary.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,14 +20,13 @@
 #define PREFIX "guard:"
 
 struct folder {
-    char path[64], file[96];
+    char path[TEMPORARY_MAX], file[TEMPORARY_MAX + 16];
 };
 
 static int set_up(void **state)
 {
     static struct folder folder;
-    strcpy(folder.path, "/tmp/guard-snapshot-XXXXXX");
-    if (!mkdtemp(folder.path))
+    if (!temporary_folder(folder.path, "snapshot"))
         return -1;
     snprintf(folder.file, sizeof folder.file, "%s/snapshot", folder.path);
     *state = &folder;

@@ -11,6 +11,7 @@
 #include "store/policy_merge.h"
 #include "store/snapshot.h"
 #include "store/update.h"
+#include "tests/temporary.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +136,7 @@ struct held {
     struct guard_faults faults;
     struct guard_store_callbacks callbacks;
     struct guard_content_checks checks;
-    char path[64];
+    char path[TEMPORARY_MAX + 16];
 };
 
 static struct guard_reply string(const char *text)
@@ -248,12 +249,12 @@ static void policy_and_clients(void **state)
 static void edits_and_snapshots(void **state)
 {
     struct held held = {.callbacks = {.check = check}};
-    char folder[] = "/tmp/guard-faults-XXXXXX";
+    char folder[TEMPORARY_MAX];
     struct guard_content_edit edit = {0};
     (void)state;
     held.checks =
         (struct guard_content_checks){.callbacks = &held.callbacks, .prefix = "guard:", .faults = &held.faults};
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(temporary_folder(folder, "faults"));
     snprintf(held.path, sizeof held.path, "%s/snapshot", folder);
     assert_int_equal(guard_content_edit_begin(&edit, NULL, &held.content, &held.checks), GUARD_OK);
     assert_int_equal(take_everything(&edit, "old"), GUARD_OK);

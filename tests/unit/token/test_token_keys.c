@@ -2,6 +2,7 @@
 #include "auth/jwks_watch.h"
 #include "auth/thumbprint.h"
 #include "core/memory.h"
+#include "tests/temporary.h"
 #include "token_maker.h"
 
 #include <openssl/err.h>
@@ -19,19 +20,18 @@
 
 #define DATA GUARD_TEST_DATA "/tokens/keys/"
 
-static char folder[64];
+static char folder[TEMPORARY_MAX];
 
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, P_tmpdir "/guard-test-keys-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return temporary_folder(folder, "keys") ? 0 : -1;
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    char command[128];
+    char command[TEMPORARY_MAX + 20];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command);
 }
