@@ -3,7 +3,7 @@
 #define GUARD_PLUGIN_COMPOSE_SINKS_H
 
 #include "audit/audit.h"
-#include "plugin/options.h"
+#include "core/options.h"
 
 #define GUARD_SINK_TARGET_SIZE 512
 

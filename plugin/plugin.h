@@ -6,9 +6,9 @@
 #define GUARD_PLUGIN_PLUGIN_H
 
 #include "core/log.h"
+#include "core/options.h"
 #include "core/reason.h"
 #include "plugin/counts.h"
-#include "plugin/options.h"
 #include "plugin/session.h"
 
 #include <pthread.h>

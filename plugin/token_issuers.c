@@ -2,7 +2,7 @@
 
 #include "core/file.h"
 #include "core/nearest.h"
-#include "plugin/options.h"
+#include "core/options.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """
-Writes the list of options in docs/configuration.md anew from the table in plugin/options.c:
+Writes the list of options in docs/configuration.md anew from the table in core/options.c:
     tests/guards/option_table.py            prints it
     tests/guards/option_table.py --write    replaces it in the manual
 """

@@ -29,8 +29,8 @@ def read(path):
 
 
 def option_rows():
-    """The rows of plugin/options.c's table as dicts: name, type, initial, form, reload, help, group."""
-    text = read(Path("plugin/options.c"))
+    """The rows of core/options.c's table as dicts: name, type, initial, form, reload, help, group."""
+    text = read(Path("core/options.c"))
     table = re.search(r"option_row table\[\] = \{(.*?)\n\};", text, re.S).group(1)
     rows = []
     for group, block in enumerate(re.split(r"\n\s*\n", table)):

@@ -19,7 +19,7 @@ def test_every_option_is_in_the_manual_and_the_other_way_round():
 
 
 def test_the_option_list_is_current():
-    """Types, defaults and help as in plugin/options.c. To mend: tests/guards/option_table.py --write"""
+    """Types, defaults and help as in core/options.c. To mend: tests/guards/option_table.py --write"""
     assert option_table.markdown() in read(option_table.MANUAL)
 
 

@@ -3,8 +3,8 @@
  * the option `config` names. One row per option in options.c: what it takes, its default, its range and one line of
  * help. docs/configuration.md is held against that table by a test.
  */
-#ifndef GUARD_PLUGIN_OPTIONS_H
-#define GUARD_PLUGIN_OPTIONS_H
+#ifndef GUARD_CORE_OPTIONS_H
+#define GUARD_CORE_OPTIONS_H
 
 #include "core/error.h"
 

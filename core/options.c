@@ -1,4 +1,4 @@
-#include "plugin/options.h"
+#include "core/options.h"
 
 #include "core/file.h"
 #include "core/memory.h"

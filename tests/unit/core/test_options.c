@@ -1,5 +1,5 @@
-/* plugin/options.c: defaults, ranges, the nearest name, the config file, what needs a restart. */
-#include "plugin/options.h"
+/* core/options.c: defaults, ranges, the nearest name, the config file, what needs a restart. */
+#include "core/options.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
