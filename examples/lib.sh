@@ -125,6 +125,8 @@ end() {
 
 alive() { kill -0 "${child[$1]}" 2>/dev/null; }
 gone() { ! alive "$1"; }
+# logged PATTERN [TIMES]: the broker's log has that so often
+logged() { [ "$(grep -cE -- "$1" "$dir/log/mosquitto.log")" -ge "${2:-1}" ]; }
 # said NAME PATTERN: its output has that
 said() { grep -qE -- "$2" "$dir/$1.out"; }
 
