@@ -8,25 +8,45 @@
 
 /* In the order `guardctl help` shows them. */
 static const struct ctl_command *const commands[] = {
-    &ctl_check,         &ctl_explain,
-    &ctl_lint,          &ctl_passwd,
-    &ctl_certificate,   &ctl_token_verify,
-    &ctl_token_issue,   &ctl_keys_generate,
-    &ctl_keys_jwks,     &ctl_audit_tail,
-    &ctl_audit_verify,  &ctl_audit_keygen,
-    &ctl_push,          &ctl_diff,
-    &ctl_rollback,      &ctl_pull,
-    &ctl_history,       &ctl_log,
-    &ctl_confirm,       &ctl_client_add,
-    &ctl_client_show,   &ctl_client_disable,
-    &ctl_client_enable, &ctl_client_remove,
-    &ctl_client_passwd, &ctl_role_list,
-    &ctl_role_show,     &ctl_role_set,
-    &ctl_role_unset,    &ctl_role_remove,
-    &ctl_revoke_token,  &ctl_revoke_client,
-    &ctl_revoke_key,    &ctl_revoke_certificate,
-    &ctl_ban,           &ctl_unban,
-    &ctl_status,        NULL,
+    &ctl_check,
+    &ctl_explain,
+    &ctl_lint,
+    &ctl_passwd,
+    &ctl_certificate,
+    &ctl_token_verify,
+    &ctl_token_issue,
+    &ctl_keys_generate,
+    &ctl_keys_jwks,
+    &ctl_audit_tail,
+    &ctl_audit_verify,
+    &ctl_audit_keygen,
+    &ctl_push,
+    &ctl_diff,
+    &ctl_rollback,
+    &ctl_pull,
+    &ctl_history,
+    &ctl_log,
+    &ctl_confirm,
+    &ctl_client_add,
+    &ctl_client_show,
+    &ctl_client_disable,
+    &ctl_client_enable,
+    &ctl_client_remove,
+    &ctl_client_passwd,
+    &ctl_role_list,
+    &ctl_role_show,
+    &ctl_role_set,
+    &ctl_role_unset,
+    &ctl_role_remove,
+    &ctl_revoke_token,
+    &ctl_revoke_client,
+    &ctl_revoke_key,
+    &ctl_revoke_certificate,
+    &ctl_ban,
+    &ctl_unban,
+    &ctl_status,
+    &ctl_import_mosquitto,
+    NULL,
 };
 
 static int help(FILE *to)
@@ -35,8 +55,8 @@ static int help(FILE *to)
           "more)\n\n",
           to);
     for (const struct ctl_command *const *c = commands; *c; c++)
-        fprintf(to, "  %-16s %s\n", (*c)->name, (*c)->summary);
-    fputs("\n  version          print the version\n", to);
+        fprintf(to, "  %-24s %s\n", (*c)->name, (*c)->summary);
+    fputs("\n  version                  print the version\n", to);
     return to == stdout ? CTL_OK : CTL_USAGE;
 }
 

@@ -3,6 +3,7 @@
 
 #include "ctl/policy_verify.h"
 #include "ctl/publish.h"
+#include "ctl/push.h"
 #include "store/policy_file.h"
 
 #include <inttypes.h>
@@ -161,6 +162,30 @@ static int read_file(struct push *push, const char *path)
         return ctl_redis_refuse_policy(&push->redis, "the policy has errors", &push->problems);
     ctl_redis_problems(&push->problems);
     return CTL_OK;
+}
+
+int ctl_push_text(struct ctl_redis *redis, struct guard_policy_text *text, const char *what,
+                  const struct ctl_push_settings *settings)
+{
+    struct push push = {.redis = *redis,
+                        .yes = settings->yes,
+                        .dry_run = settings->dry_run,
+                        .prune_clients = settings->prune_clients,
+                        .keep = KEEP,
+                        .after = *text};
+    int rc = ctl_redis_connect(&push.redis);
+    if (rc == CTL_OK)
+        rc = compare(&push);
+    if (rc == CTL_OK) {
+        show_diff(&push);
+        rc = publish(&push, "import", what);
+    }
+    *redis = push.redis; /* the caller's, to be ended */
+    *text = push.after;  /* sorted */
+    push.redis = (struct ctl_redis){0};
+    push.after = (struct guard_policy_text){0};
+    push_free(&push);
+    return rc;
 }
 
 /* What the author of the policy hardly meant, as `guardctl lint` tells it; it stops nothing. */

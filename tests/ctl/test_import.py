@@ -1,0 +1,102 @@
+"""guardctl import: what every kind does, shown with mosquitto-files."""
+import json
+import stat
+
+import pytest
+
+HASH = "$6$GeBDSJSUydK4t8E7$" + "A" * 86 + "=="
+ACL = "topic read public/#\nuser bob\ntopic readwrite home/+\ntopic deny home/x\npattern write dev/%c/up\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    """files(passwords, acl) -> the options that name them"""
+
+    def write(passwords=None, acl=None):
+        options = []
+        for name, text in (("password", passwords), ("acl", acl)):
+            if text is not None:
+                (tmp_path / name).write_text(text, encoding="utf-8")
+                options += [f"--{name}-file", name]
+        return options
+
+    return write
+
+
+def imported(guardctl, *options):
+    return guardctl("import", "mosquitto-files", *options)
+
+
+def test_exact(guardctl, files, tmp_path):
+    result = imported(guardctl, *files("bob:$7$101$GeBDSJSUydK4t8E7$" + "A" * 86 + "==\n", ACL), "--anonymous", "-o", "policy.conf")
+    assert (result.returncode, result.stderr, result.stdout) == (0, "", "")
+    assert stat.S_IMODE((tmp_path / "policy.conf").stat().st_mode) == 0o600
+    assert guardctl("check", "policy.conf").returncode == 0
+    for client, action, topic, allowed in (
+        (["--user", "bob"], "publish", "home/a", True),
+        (["--user", "bob"], "publish", "home/x", False),
+        (["--user", "bob"], "receive", "public/a", False),
+        (["--user", "eve"], "publish", "home/a", False),
+        (["--user", "eve"], "publish", "dev/c/up", True),
+        (["--user", "eve"], "subscribe", "anything/#", True),
+        ([], "receive", "public/a", True),
+        ([], "receive", "home/a", False),
+    ):
+        answer = guardctl("explain", "--policy", "policy.conf", *client, "--client-id", "c", action, topic)
+        assert answer.returncode == (0 if allowed else 1), (client, action, topic, answer.stdout)
+
+
+def test_to_standard_output(guardctl, files):
+    result = imported(guardctl, *files(None, "user bob\ntopic a\n"))
+    assert result.returncode == 0
+    assert result.stdout.startswith("# made by `guardctl import mosquitto-files`: 1 clients, 1 roles, 1 rules; 0 notes\n")
+
+
+def test_what_differs_is_told_line_by_line(guardctl, files, tmp_path):
+    options = files(f"bob:{HASH}\nal:plain\n", "topic a\nuser bob\ntopic **\npattern deny x/%c%u\n")
+    result = imported(guardctl, *options, "-o", "policy.conf", "--report", "report.ndjson")
+    assert result.returncode == 1
+    told = [line.split(": ")[:2] for line in result.stderr.splitlines()]
+    assert told == [["password:2", "left out"], ["acl:3", "left out"], ["acl:4", "stricter"], ["acl:1", "stricter"]]
+    report = [json.loads(line) for line in (tmp_path / "report.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert [[f"{note['place']}:{note['line']}", note["kind"]] for note in report] == told
+    assert guardctl("check", "policy.conf").returncode == 0
+
+
+def test_a_fault_writes_nothing(guardctl, files, tmp_path):
+    (tmp_path / "policy.conf").write_text("old\n", encoding="utf-8")
+    result = imported(guardctl, *files(None, "topic a\nnonsense\ntopic b+\n"), "-o", "policy.conf")
+    assert result.returncode == 2
+    assert "acl:2: error: expected user, topic, pattern or a comment" in result.stderr
+    assert "acl:3: error: 'b+' is not a topic filter" in result.stderr
+    assert (tmp_path / "policy.conf").read_text(encoding="utf-8") == "old\n"
+
+
+def test_broker_decides_how_it_is_read(guardctl, files):
+    options = files("al:plain\n", "pattern read a/x-%u\n")
+    assert imported(guardctl, *options, "--broker", "2.0").returncode == 1
+    assert "a/x-${username}" in imported(guardctl, *options, "--broker", "2.0").stdout
+    assert imported(guardctl, *options, "--broker", "2.1").returncode == 2
+    options = options[2:]
+    assert "a/x-%u" in imported(guardctl, *options, "--broker", "2.1").stdout
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ([], "which files?"),
+        (["--acl-file", "gone"], "gone: cannot open"),
+        (["--acl-file", "acl", "--broker", "3"], "--broker takes 2.0 or 2.1"),
+        (["--acl-file", "acl", "--verify", "0"], "--verify takes a number"),
+        (["--acl-file", "acl", "--push", "-o", "x"], "exclude each other"),
+        (["acl"], "what is acl?"),
+        (["--acl-fil", "acl"], "did you mean --acl-file?"),
+        (["--acl-file", "acl", "--push"], "which Redis?"),
+    ],
+)
+def test_usage(guardctl, files, options, says):
+    files(None, "topic a\n")
+    result = imported(guardctl, *options)
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert not result.stdout
