@@ -94,7 +94,7 @@ keys() {
 finish() {
   if [ "$unexpected" != 0 ]; then
     heading "Something was not as expected. The brokers' logs end so:"
-    tail -n 15 "$dir"/log/*.log "$dir"/*.out 2>/dev/null || true
+    tail -n 15 "$dir"/log/*.log "$dir"/log/*/*.log "$dir"/*.out 2>/dev/null || true
   fi
   if [ "$mode" = play ]; then
     heading "Everything stays up. Ctrl-C ends it and removes $dir. In another terminal:"
@@ -125,8 +125,8 @@ end() {
 
 alive() { kill -0 "${child[$1]}" 2>/dev/null; }
 gone() { ! alive "$1"; }
-# logged PATTERN [TIMES]: the broker's log has that so often
-logged() { [ "$(grep -cE -- "$1" "$dir/log/mosquitto.log")" -ge "${2:-1}" ]; }
+# logged PATTERN [TIMES]: the log of the broker with that trail has it so often
+logged() { [ "$(grep -cE -- "$1" "$(dirname "$trail")/mosquitto.log")" -ge "${2:-1}" ]; }
 # said NAME PATTERN: its output has that
 said() { grep -qE -- "$2" "$dir/$1.out"; }
 
@@ -239,7 +239,8 @@ must() {
   fi
 }
 
-audit_lines() { cat "$trail"/audit-*.ndjson 2>/dev/null || true; }
+# audit_lines: of the trail's files in the order of their numbers
+audit_lines() { (cd "$trail" 2>/dev/null && find . -name 'audit-*.ndjson' | sort -t- -k3n | xargs -r cat) || true; }
 
 # audited PATTERN: the trail has a line like that since the last `try` or `audit_from_here`
 audited() { audit_lines | tail -n "+$((seen + 1))" | grep -qE "$1"; }
