@@ -54,9 +54,13 @@ static int help(FILE *to)
     fputs("guardctl: the tool of Mosquitto Guard\n\nusage: guardctl COMMAND [OPTION]… (guardctl COMMAND --help tells "
           "more)\n\n",
           to);
+    /* at least two blanks between name and summary: the completion and the manual page look for them */
+    int width = 0;
     for (const struct ctl_command *const *c = commands; *c; c++)
-        fprintf(to, "  %-24s %s\n", (*c)->name, (*c)->summary);
-    fputs("\n  version                  print the version\n", to);
+        width = (int)strlen((*c)->name) > width ? (int)strlen((*c)->name) : width;
+    for (const struct ctl_command *const *c = commands; *c; c++)
+        fprintf(to, "  %-*s  %s\n", width, (*c)->name, (*c)->summary);
+    fprintf(to, "\n  %-*s  print the version\n", width, "version");
     return to == stdout ? CTL_OK : CTL_USAGE;
 }
 

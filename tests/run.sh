@@ -10,10 +10,11 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
 
   (no option)    everything on the installed broker: about ten minutes on two cores
   --quick        what to run before a commit: unit tests, guards, the main integration tests; about two minutes
-  --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources, and
-                 the tests inside a Debian 13 (its broker, libraries, compiler; with Redis, then with Valkey)
+  --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources,
+                 the Debian package in clean roots, and the tests inside a Debian 13 (its broker, libraries, compiler;
+                 with Redis, then with Valkey)
   --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
-                 2.0.21 2.1.2 examples debian13 valkey
+                 2.0.21 2.1.2 examples package debian13 valkey
   --jobs N       brokers under test at the same time (default: two a core)
   -v             show the whole output of the tests, not only of those that fail
 
@@ -187,7 +188,7 @@ rooted() {
 
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | 2.0.21 | 2.1.2 | debian13 | valkey) ;;
+    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -198,7 +199,7 @@ if wants unit; then unit dev; fi
 if wants guards && build release; then python guards tests/guards; fi
 if wants tools && build release; then
   for folder in tests/*/; do
-    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/ | tests/fault/ | tests/examples/) continue ;; esac
+    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/ | tests/fault/ | tests/examples/ | tests/package/) continue ;; esac
     compgen -G "$folder/test_*.py" >/dev/null && python "$(basename "$folder")" "$folder" -n "$(nproc)"
   done
 fi
@@ -222,6 +223,7 @@ if wants fuzz; then
   if attempt build-fuzz build_fuzz; then GUARD_BUILD=$top/build/fuzz python fuzz tests/fuzz -n "$(nproc)"; fi
 fi
 if wants examples && build release; then python examples tests/examples -n "$jobs"; fi
+if wants package && tests/setup/install.sh package root && build release; then python package tests/package; fi
 for version in 2.0.21 2.1.2; do
   if wants "$version" && build release && provided "$version"; then
     integration "broker-$version" "$broker"

@@ -1,4 +1,5 @@
 """Manuals and code say the same: options, reasons, commands, links."""
+import gzip
 import json
 import re
 import subprocess
@@ -52,6 +53,35 @@ def test_every_command_has_help_and_stands_in_a_manual(build):
         told = subprocess.run([build / "guardctl", *name.split(), "--help"], capture_output=True, text=True, check=False)
         assert told.returncode == 0 and "usage" in told.stdout.lower(), f"guardctl {name} --help: {told.stdout}{told.stderr}"
         assert f"guardctl {name}" in manuals, f"`guardctl {name}` is in no manual"
+
+
+def page(build, name):
+    """A manual page as it was built, without what roff wants escaped."""
+    text = gzip.decompress((build / f"{name}.gz").read_bytes()).decode()
+    return text.replace("\\-", "-").replace("\\&", "").replace("\\e", "\\")
+
+
+def test_the_manual_pages_say_what_guardctl_and_the_options_say(build):
+    text = page(build, "guardctl.1")
+    for name in commands(build):
+        if name == "version":
+            continue
+        told = subprocess.run([build / "guardctl", *name.split(), "--help"], capture_output=True, text=True, check=True)
+        assert f".SS {name}\n.nf\n{told.stdout}" in text, f"guardctl.1 says something else of {name}"
+    text = page(build, "mosquitto_guard.5")
+    for row in option_rows():
+        assert f"\n.BR {row['name']} " in text, f"{row['name']} is not in mosquitto_guard.5"
+        assert row["help"].replace("`", "") in text
+    assert "@" not in text
+
+
+def test_completion_offers_every_command(build):
+    for name in commands(build):
+        words = name.split()
+        script = (f"PATH={build}:$PATH; . {TOP}/completions/guardctl; COMP_WORDS=(guardctl {' '.join(words[:-1])} {words[-1][:-1]}); "
+                  f"COMP_CWORD={len(words)}; _guardctl; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert words[-1] in told.stdout.split(), f"{name}: {told.stdout}{told.stderr}"
 
 
 def test_commands_in_manuals_exist(build):
