@@ -242,8 +242,8 @@ must() {
 # audit_lines: of the trail's files in the order of their numbers
 audit_lines() { (cd "$trail" 2>/dev/null && find . -name 'audit-*.ndjson' | sort -t- -k3n | xargs -r cat) || true; }
 
-# audited PATTERN: the trail has a line like that since the last `try` or `audit_from_here`
-audited() { audit_lines | tail -n "+$((seen + 1))" | grep -qE "$1"; }
+# audited PATTERN [PATTERN]: since the last `try` or `audit_from_here` the trail has a line with both
+audited() { audit_lines | tail -n "+$((seen + 1))" | grep -E -- "$1" | grep -qE -- "${2:-}"; }
 audit_from_here() { seen=$(audit_lines | wc -l); }
 
 # audit_show OUTCOME: the newest event that tells of it, as `guardctl audit tail` shows it (without the date)
