@@ -223,7 +223,7 @@ if wants fuzz; then
   if attempt build-fuzz build_fuzz; then GUARD_BUILD=$top/build/fuzz python fuzz tests/fuzz -n "$(nproc)"; fi
 fi
 if wants examples && build release; then python examples tests/examples -n "$jobs"; fi
-if wants package && tests/setup/install.sh package root && build release; then python package tests/package; fi
+if wants package && tests/setup/install.sh package root && build release; then python package tests/package ${CI:+-m "not slow"}; fi
 for version in 2.0.21 2.1.2; do
   if wants "$version" && build release && provided "$version"; then
     integration "broker-$version" "$broker"
