@@ -22,7 +22,7 @@ char *guard_buffer_reserve(struct guard_buffer *buffer, size_t more)
         size_t capacity = buffer->capacity ? buffer->capacity : 64;
         while (capacity < need)
             capacity *= 2;
-        char *data = realloc(buffer->data, capacity);
+        char *data = guard_regrow(buffer->data, buffer->data ? buffer->length + 1 : 0, capacity);
         if (!data) {
             buffer->failed = true;
             return NULL;

@@ -43,7 +43,8 @@ int guard_policy_text_add(struct guard_policy_text *text, const struct guard_pol
 {
     if (text->count == text->capacity) {
         size_t capacity = text->capacity ? text->capacity * 2 : 64;
-        struct guard_policy_line *grown = reallocarray(text->lines, capacity, sizeof *grown);
+        struct guard_policy_line *grown =
+            guard_regrow(text->lines, text->count * sizeof *grown, capacity * sizeof *grown);
         if (!grown)
             return GUARD_ERR_NOMEM;
         text->lines = grown;

@@ -1,4 +1,5 @@
 /* What Redis delivered last of the policy, kept to be combined again: with another policy file, or with an edit. */
+#include "core/memory.h"
 #include "plugin/policy_store_internal.h"
 
 #include <stdlib.h>
@@ -11,7 +12,8 @@ int guard_policy_view_line(struct guard_policy_text *view, const struct guard_po
 {
     if (view->count == view->capacity) {
         size_t capacity = view->capacity ? view->capacity * 2 : 256;
-        struct guard_policy_line *grown = reallocarray(view->lines, capacity, sizeof *grown);
+        struct guard_policy_line *grown =
+            guard_regrow(view->lines, view->count * sizeof *grown, capacity * sizeof *grown);
         if (!grown)
             return GUARD_ERR_NOMEM;
         view->lines = grown;

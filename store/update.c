@@ -1,5 +1,7 @@
 #include "store/update.h"
 
+#include "core/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@ static bool grow(void *array_pointer, size_t count, size_t *capacity, size_t siz
         return true;
     size_t more = *capacity ? *capacity * 2 : 16;
     memcpy(&array, array_pointer, sizeof array);
-    void *grown = reallocarray(array, more, size);
+    void *grown = guard_regrow(array, count * size, more * size);
     if (!grown)
         return false;
     memcpy(array_pointer, &grown, sizeof grown);

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/identity.h"
 #include "core/json.h"
+#include "core/memory.h"
 #include "core/policy_text.h"
 #include "core/reason.h"
 #include "core/siphash.h"
@@ -241,6 +242,25 @@ static void plain_text_is_told_octet_by_octet(void **state)
             }
 }
 
+/* Across the sizes at which blocks are moved in different ways, and at their edges. */
+static void blocks_keep_what_they_hold(void **state)
+{
+    static const size_t sizes[] = {1, 1000, 256 * 1024 - 1, 256 * 1024, 9 << 20, 32 << 20, (32 << 20) + 1, 40 << 20};
+    unsigned char *block = NULL;
+    size_t used = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        block = guard_regrow(block, used, sizes[i]);
+        assert_non_null(block);
+        for (size_t n = 0; n < used; n += 509)
+            assert_int_equal(block[n], n % 251);
+        for (size_t n = used; n < sizes[i]; n++)
+            block[n] = (unsigned char)(n % 251);
+        used = sizes[i];
+    }
+    free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +272,7 @@ int main(void)
         cmocka_unit_test(utf8_refuses_what_rfc_3629_refuses),
         cmocka_unit_test(plain_text_is_told_octet_by_octet),
         cmocka_unit_test(reasons_are_closed),
+        cmocka_unit_test(blocks_keep_what_they_hold),
         cmocka_unit_test(siphash_matches_the_reference),
         cmocka_unit_test(identity_holds_what_was_added),
         cmocka_unit_test(json_strings_are_escaped),
