@@ -21,7 +21,8 @@ fi
 
 inside=$root/var/tmp/guard
 mkdir -p "$inside"
-# only what belongs to the project, over what an earlier run left, so that its build folder is of use
+# only what belongs to the project; the build folder of an earlier run is of use, a file that is no longer there is not
+find "$inside" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
 (cd "$top" && git ls-files -z | tar --null --ignore-failed-read -T - -cf - 2>/dev/null) | tar -C "$inside" -xf -
 mkdir -p "$inside/.git" # a project of its own, without its history
 code=0
