@@ -15,6 +15,8 @@
 
 #define RSA_MIN_BITS       2048
 #define RSA_MAX_BITS       16384 /* OpenSSL verifies nothing longer */
+#define RSA_FAST_BITS      4096  /* up to here one check takes less than 0.1 ms, if the exponent is a usual one */
+#define RSA_FAST_EXPONENT  32    /* bits */
 #define RSA_BIG_BITS       3072  /* above this OpenSSL takes exponents of at most 64 bits */
 #define EXPONENT_MAX_BITS  256
 #define EXPONENT_MAX_SMALL 64
@@ -47,8 +49,10 @@ static int fail_crypto(struct guard_error *err)
     return guard_fail(err, GUARD_ERR_CRYPTO, "OpenSSL could not build the key");
 }
 
-static int check_rsa(const EVP_PKEY *pkey, unsigned *bits, struct guard_error *err)
+static int check_rsa(struct auth_key *key, struct guard_error *err)
 {
+    const EVP_PKEY *pkey = key->pkey;
+    unsigned *bits = &key->bits;
     BIGNUM *n = NULL, *e = NULL;
     const char *fault = NULL;
     if (!EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &n) ||
@@ -64,6 +68,8 @@ static int check_rsa(const EVP_PKEY *pkey, unsigned *bits, struct guard_error *e
         fault = "an RSA exponent that is even or 1";
     else if (BN_num_bits(e) > (*bits > RSA_BIG_BITS ? EXPONENT_MAX_SMALL : EXPONENT_MAX_BITS))
         fault = "an RSA exponent that is too long";
+    else
+        key->slow = *bits > RSA_FAST_BITS || BN_num_bits(e) > RSA_FAST_EXPONENT;
     BN_free(n);
     BN_free(e);
     return fault ? guard_fail(err, GUARD_ERR_INVALID, "%s", fault) : GUARD_OK;
@@ -104,7 +110,7 @@ static int examine(struct auth_key *key, struct guard_error *err)
     key->bits = (unsigned)EVP_PKEY_get_bits(pkey);
     if (EVP_PKEY_is_a(pkey, "RSA") || EVP_PKEY_is_a(pkey, "RSA-PSS")) {
         key->type = AUTH_KEY_RSA;
-        return check_rsa(pkey, &key->bits, err);
+        return check_rsa(key, err);
     }
     if (EVP_PKEY_is_a(pkey, "EC"))
         return check_ec(pkey, &key->type, err);
@@ -280,6 +286,11 @@ unsigned auth_key_bits(const struct auth_key *key)
 uint32_t auth_key_algorithms(const struct auth_key *key)
 {
     return key->algorithms;
+}
+
+bool auth_key_is_slow(const struct auth_key *key)
+{
+    return key->slow || key->type == AUTH_KEY_P384 || key->type == AUTH_KEY_P521;
 }
 
 bool auth_key_same(const struct auth_key *a, const struct auth_key *b)

@@ -20,6 +20,7 @@ struct auth_key {
     char *kid;
     enum auth_key_type type;
     unsigned bits;
+    bool slow;
     uint32_t algorithms;
     struct evp_pkey_st *pkey; /* NULL for secrets */
     unsigned char *secret;    /* NULL for all others */

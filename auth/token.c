@@ -87,6 +87,28 @@ static enum guard_reason check_signature(struct check *check, const struct auth_
     }
 }
 
+/* Whether check_signature would come to a slow key with a signature of the right length. */
+static bool is_slow_with(const struct auth_jws *jws, const struct auth_issuer_state *state)
+{
+    bool known;
+    const struct auth_key *key = auth_jwks_find(state->config.keys, jws->kid, jws->algorithm, &known);
+    return key && auth_key_is_slow(key) && state->algorithms & AUTH_ALGORITHM_BIT(jws->algorithm) &&
+           jws->signature_length == auth_key_signature_size(key, jws->algorithm);
+}
+
+bool auth_token_is_slow(const struct auth_token_verifier *verifier, const char *token, size_t length)
+{
+    struct auth_jws jws;
+    bool slow = false;
+    if (!verifier->slow)
+        return false;
+    if (auth_jws_parse(token, length, verifier->algorithms, verifier->headers, &jws) == GUARD_REASON_NONE)
+        for (size_t i = 0; i < verifier->count && !slow; i++)
+            slow = is_slow_with(&jws, &verifier->issuers[i]);
+    auth_jws_clear(&jws);
+    return slow;
+}
+
 /* Only ever called when a signature was good. The payload of the first good one is read once. */
 static enum guard_reason read_claims(struct check *check)
 {

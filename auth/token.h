@@ -128,6 +128,12 @@ enum guard_reason auth_token_verify(const struct auth_token_verifier *verifier,
                                     const struct auth_token_request *request, struct guard_identity **out);
 
 /*
+ * Whether verifying these octets would take a signature check that is slow (auth_key_is_slow). False for whatever is
+ * refused before the signature is looked at. Costs nothing where no key is slow, else about what reading a header does.
+ */
+bool auth_token_is_slow(const struct auth_token_verifier *verifier, const char *token, size_t length);
+
+/*
  * Whether a password has the shape of a token: three non-empty parts of base64url characters with dots between, the
  * first of them beginning as every JSON object does ("ey" or "ew"). For the method chain; says nothing about validity.
  */

@@ -60,6 +60,14 @@ static bool copy_issuer(struct auth_issuer_state *state, const struct auth_issue
     return true;
 }
 
+static bool has_slow_key(const struct auth_jwks *keys)
+{
+    for (size_t i = 0; i < auth_jwks_count(keys); i++)
+        if (auth_key_is_slow(auth_jwks_at(keys, i)))
+            return true;
+    return false;
+}
+
 static int check_issuer(const struct auth_issuer *issuers, size_t count, size_t index, struct guard_error *err)
 {
     const struct auth_issuer *it = &issuers[index];
@@ -107,6 +115,7 @@ int auth_token_verifier_new(const struct auth_issuer *issuers, size_t count, str
     for (size_t i = 0; i < count && complete; i++) {
         complete = copy_issuer(&verifier->issuers[i], &issuers[i]);
         verifier->algorithms |= verifier->issuers[i].algorithms;
+        verifier->slow |= has_slow_key(issuers[i].keys);
     }
     ERR_clear_error();
     if (!complete) {

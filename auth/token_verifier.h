@@ -20,6 +20,7 @@ struct auth_token_verifier {
     atomic_uint references;
     struct evp_md_st *sha256;          /* fetched once: each fetch costs as much as hashing a token */
     uint32_t algorithms;               /* what any issuer allows */
+    bool slow;                         /* any key is */
     struct auth_header_memos *headers; /* filled while verifying; for tokens of any issuer */
     size_t count;
     struct auth_issuer_state issuers[];

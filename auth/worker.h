@@ -10,6 +10,7 @@
 #define GUARD_AUTH_WORKER_H
 
 #include "auth/password.h"
+#include "auth/token.h"
 #include "core/error.h"
 
 #include <stdbool.h>
@@ -100,5 +101,24 @@ struct auth_password_job {
 struct auth_password_job *auth_password_job_new(const char *stored, const char *password, size_t length, bool decoy);
 void auth_password_job_run(void *job);     /* for auth_worker_job.run */
 void auth_password_job_release(void *job); /* for auth_worker_job.release */
+
+/*
+ * The argument of a token job: owns copies of all it needs, and a reference to the verifier. Revocations are the broker
+ * thread's and are not asked here: whoever reads the answer asks them.
+ */
+struct auth_token_job {
+    struct auth_token_verifier *verifier;
+    struct auth_token_request request; /* its texts are the job's; revoked is NULL */
+    uint8_t certificate_sha256[32];
+    enum guard_reason reason;        /* valid once done */
+    struct guard_identity *identity; /* with GUARD_REASON_NONE; whoever takes it sets it to NULL */
+    uint32_t cost_us;                /* processor time it took, for auth_throttle_failure */
+};
+
+/* NULL when out of memory. Freed by auth_token_job_release unless a pool took it. The token is wiped then. */
+struct auth_token_job *auth_token_job_new(struct auth_token_verifier *verifier,
+                                          const struct auth_token_request *request);
+void auth_token_job_run(void *job);
+void auth_token_job_release(void *job);
 
 #endif

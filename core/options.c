@@ -104,7 +104,8 @@ static const struct option_row table[] = {
          "what of the client certificate becomes the user name: cn, san.dns, san.uri, san.email … or SOURCE:PATTERN"),
 
     NUMBER(auth_workers, "2", 0, 64, ON_RESTART,
-           "threads for slow password hashes, at most one fewer than processors (Mosquitto 2.1; 0 = on the broker's "
+           "threads for slow password hashes and signatures, at most one fewer than processors (Mosquitto 2.1; 0 = on "
+           "the broker's "
            "thread)"),
     NUMBER(auth_timeout, "5", 1, 60, ON_RESTART,
            "seconds after which an unfinished check is a refusal (Mosquitto 2.1)"),

@@ -191,13 +191,15 @@ static int fill_session(struct guard_plugin *plugin, struct guard_session *sessi
         return GUARD_ERR_NOMEM;
     session->certificate = login->names;
     login->names = NULL;
-    session->has_mac = guard_login_mac(plugin, login, session->username, &session->mac);
+    session->mac_has_name = login->method != GUARD_AUTH_TOKEN;
+    session->has_mac = guard_login_mac(plugin, login, session->mac_has_name ? session->username : NULL, &session->mac);
     if (login->address && !(session->address = strdup(login->address)))
         return GUARD_ERR_NOMEM;
     if (login->stored_hash && !(session->stored_hash = strdup(login->stored_hash)))
         return GUARD_ERR_NOMEM;
     if (plugin->audit)
-        session->peer = guard_audit_peer(plugin, login, session->username, session->connection);
+        session->peer = guard_audit_peer(plugin, login, session->offer ? session->offer->username : session->username,
+                                         session->connection);
     return GUARD_OK;
 }
 
@@ -233,28 +235,40 @@ static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *
     return GUARD_REASON_NONE;
 }
 
+/* What a token's login is told from when the worker is through. */
+static int keep_offer(struct guard_session *session, const struct guard_login *login)
+{
+    session->offer = malloc(sizeof *session->offer);
+    if (!session->offer)
+        return GUARD_ERR_NOMEM;
+    *session->offer = guard_offer_of(login->client);
+    session->offer->username = login->username ? strdup(login->username) : NULL;
+    return login->username && !session->offer->username ? GUARD_ERR_NOMEM : GUARD_OK;
+}
+
 struct guard_session *guard_keep_waiting(struct guard_plugin *plugin, struct guard_login *login)
 {
+    bool token = login->method == GUARD_AUTH_TOKEN;
     struct guard_identity *identity = login->certified ? login->certified : guard_identity_new();
     login->certified = NULL;
     if (!identity)
         return NULL;
     struct guard_session *session =
-        guard_sessions_put(plugin->sessions, login->client, login->client_id, login->username, identity);
+        guard_sessions_put(plugin->sessions, login->client, login->client_id, token ? NULL : login->username, identity);
     if (!session)
         return NULL;
     session->state = SESSION_WAITING;
     session->attempt = ++plugin->next_attempt;
     session->cache_mac = login->mac;
     session->has_cache_mac = login->has_mac;
-    login->single = is_single(plugin, NULL, login->username);
-    if (fill_session(plugin, session, login, NULL) == GUARD_OK)
+    login->single = !token && is_single(plugin, NULL, login->username);
+    if ((!token || keep_offer(session, login) == GUARD_OK) && fill_session(plugin, session, login, NULL) == GUARD_OK)
         return session;
     guard_sessions_remove(plugin->sessions, login->client);
     return NULL;
 }
 
-static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
+static void report_waiting(struct guard_plugin *plugin, const struct guard_login *login, struct guard_session *session)
 {
     guard_log_refusal(plugin, login);
     guard_count_attempt(&plugin->counts, login->method, login->reason, session->verdict_ns);
@@ -266,8 +280,46 @@ static void refuse_waiting(struct guard_plugin *plugin, struct guard_login *logi
                                                    .keep_alive = -1,
                                                    .clean_start = -1,
                                                    .tls = -1});
+}
+
+static void refuse_waiting(struct guard_plugin *plugin, const struct guard_login *login, struct guard_session *session)
+{
+    report_waiting(plugin, login, session);
     guard_sessions_remove(plugin->sessions, login->client);
     mosquitto_complete_basic_auth(login->client_id, MOSQ_ERR_AUTH);
+}
+
+/*
+ * Accepted, and the broker did not say CONNECT: the client has hung up. Should it be there all the same, it must not be
+ * taken for an anonymous one: a token's owner has no name in the broker yet. So that entry stays, and allows nothing.
+ */
+static void hung_up(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
+{
+    login->reason = GUARD_REASON_INTERNAL_ERROR;
+    snprintf(login->why, sizeof login->why, "it hung up while its credentials were checked");
+    if (!session->offer) {
+        refuse_waiting(plugin, login, session);
+        return;
+    }
+    report_waiting(plugin, login, session);
+    session->state = SESSION_OFFLINE;
+    guard_sessions_end(plugin->sessions, session);
+}
+
+/* What ends a session (guard_still_good), as the reason of a login that came too late for it. */
+static enum guard_reason as_refusal(enum guard_reason end, enum guard_auth_method method)
+{
+    bool token = method == GUARD_AUTH_TOKEN;
+    switch (end) {
+    case GUARD_REASON_TOKEN_EXPIRED:
+        return token ? GUARD_REASON_JWT_EXPIRED : GUARD_REASON_CERT_REVOKED;
+    case GUARD_REASON_TOKEN_REVOKED:
+        return token ? GUARD_REASON_JWT_REVOKED : GUARD_REASON_CERT_REVOKED;
+    case GUARD_REASON_POLICY_CHANGED:
+        return GUARD_REASON_BAD_CREDENTIALS;
+    default:
+        return end;
+    }
 }
 
 /* The session becomes what the login came to; what has ended or was revoked since its CONNECT is noticed here. */
@@ -281,7 +333,11 @@ static enum guard_reason complete_waiting(struct guard_plugin *plugin, struct gu
     guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     if (set_end(plugin, session) != GUARD_OK)
         return GUARD_REASON_INTERNAL_ERROR;
-    return guard_still_good(plugin, session);
+    if (session->offer && plugin->audit) { /* from here on it is who its token says */
+        audit_peer_free(plugin->audit, &session->peer);
+        session->peer = guard_audit_peer(plugin, login, session->identity->username, session->connection);
+    }
+    return as_refusal(guard_still_good(plugin, session), session->identity->method);
 }
 
 void guard_admit_waiting(struct guard_plugin *plugin, struct guard_login *login, struct guard_session *session)
@@ -304,11 +360,8 @@ void guard_admit_waiting(struct guard_plugin *plugin, struct guard_login *login,
 
     /* CONNECT came from inside that call, or the client had hung up before its answer */
     session = guard_sessions_peek(plugin->sessions, login->client);
-    if (session && session->connection == connection && session->state == SESSION_PENDING) {
-        login->reason = GUARD_REASON_INTERNAL_ERROR;
-        snprintf(login->why, sizeof login->why, "it hung up while its password was checked");
-        refuse_waiting(plugin, login, session);
-    }
+    if (session && session->connection == connection && session->state == SESSION_PENDING)
+        hung_up(plugin, login, session);
 }
 
 void guard_admit(struct guard_plugin *plugin, struct guard_login *login)

@@ -18,21 +18,27 @@ static const char *printable_name(const char *username)
     return username && auth_token_looks_like(username, strlen(username)) ? "(a token)" : username;
 }
 
+struct guard_offer guard_offer_of(const struct mosquitto *client)
+{
+    return (struct guard_offer){.port = guard_broker_port(client),
+                                .protocol_version = mosquitto_client_protocol_version(client),
+                                .websocket = mosquitto_client_protocol(client) == mp_websockets};
+}
+
 struct audit_peer *guard_audit_peer(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
                                     uint64_t connection)
 {
-    int port = guard_broker_port(login->client);
-    int version = mosquitto_client_protocol_version(login->client);
+    struct guard_offer seen = login->offer ? *login->offer : guard_offer_of(login->client);
     struct audit_peer_info info = {
         .address = login->address,
         .username = printable_name(username),
         .client_id = login->client_id,
         .connection = connection,
-        .listener_port = (uint16_t)(port > 0 && port < 65536 ? port : 0),
+        .listener_port = (uint16_t)(seen.port > 0 && seen.port < 65536 ? seen.port : 0),
         .transport = login->address && login->address[0] == '/' ? AUDIT_TRANSPORT_UNIX : AUDIT_TRANSPORT_TCP,
-        .websocket = mosquitto_client_protocol(login->client) == mp_websockets,
+        .websocket = seen.websocket,
         .single = login->single,
-        .protocol_version = version > 0 ? (unsigned)version : 0,
+        .protocol_version = seen.protocol_version > 0 ? (unsigned)seen.protocol_version : 0,
     };
     return audit_peer_new(plugin->audit, &info);
 }

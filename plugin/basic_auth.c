@@ -2,13 +2,10 @@
 
 #include "acl/acl.h"
 #include "audit/audit.h"
-#include "auth/worker.h"
-#include "core/clients.h"
 #include "core/clock.h"
 #include "core/digest.h"
 #include "plugin/access.h"
 #include "plugin/admission.h"
-#include "plugin/background.h"
 #include "plugin/broker.h"
 #include "plugin/http_api.h"
 #include "plugin/kick.h"
@@ -18,11 +15,10 @@
 #include "plugin/policy_source.h"
 #include "plugin/publish.h"
 #include "plugin/sweep.h"
+#include "plugin/waiting.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define SLICE_NS 2000000 /* for answers, before the broker goes on */
 
 /* ---- re-checks (SIGHUP) ---- */
 
@@ -58,128 +54,15 @@ static bool answers_recheck(struct guard_plugin *plugin, struct guard_login *log
     struct auth_credential_mac mac;
     /* of a token that did not come as the password, the MAC holds no secret */
     bool secret = session->identity->method != GUARD_AUTH_TOKEN || login->password;
-    bool same =
-        asked || ((secret || !offline) && session->has_mac && guard_login_mac(plugin, login, login->username, &mac) &&
-                  auth_credential_mac_equal(&mac, &session->mac));
+    bool same = asked || ((secret || !offline) && session->has_mac &&
+                          guard_login_mac(plugin, login, session->mac_has_name ? login->username : NULL, &mac) &&
+                          auth_credential_mac_equal(&mac, &session->mac));
     if (!same)
         return false;
     guard_review(plugin, session);
     bool good = session->kick_reason == GUARD_REASON_NONE;
     *answer = good || (offline && !guard_broker_is_2_1()) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
     return true;
-}
-
-/* ---- waiting for a worker ---- */
-
-/*
- * The session is there from now on. Whatever replaces it in the table (another CONNECT under this id, or another client
- * at this address) makes the answer void.
- */
-static int wait_for_worker(struct guard_plugin *plugin, struct guard_login *login)
-{
-    struct guard_session *session = guard_keep_waiting(plugin, login);
-    if (session && guard_login_submit(plugin, login, session->attempt)) {
-        plugin->waiting++;
-        return GUARD_MOSQ_ERR_AUTH_DELAYED;
-    }
-    if (!session)
-        login->reason = GUARD_REASON_INTERNAL_ERROR;
-    guard_sessions_remove(plugin->sessions, login->client);
-    guard_refused(plugin, login);
-    return MOSQ_ERR_AUTH;
-}
-
-static uint64_t job_id(const struct guard_session *session)
-{
-    return (uint64_t)(uintptr_t)session->client;
-}
-
-static void forget_waiting(struct guard_plugin *plugin, const struct guard_session *session)
-{
-    auth_worker_cancel(plugin->workers, job_id(session), session->attempt);
-    plugin->waiting--;
-    guard_sessions_remove(plugin->sessions, session->client);
-}
-
-/*
- * One outstanding check for a client id: a new CONNECT under it makes the old one void. And one for an address: the
- * broker does not tell when a client goes whose log-in is pending, and gives its struct to the next one.
- */
-static void supersede(struct guard_plugin *plugin, const struct guard_login *login)
-{
-    struct guard_session *session = guard_sessions_peek(plugin->sessions, login->client);
-    if (session && session->state == SESSION_WAITING)
-        forget_waiting(plugin, session);
-    session = guard_sessions_by_id(plugin->sessions, login->client_id);
-    while (session && session->state == SESSION_WAITING) {
-        forget_waiting(plugin, session);
-        session = guard_sessions_by_id(plugin->sessions, login->client_id);
-    }
-}
-
-static void judge_answer(struct guard_plugin *plugin, struct guard_login *login,
-                         const struct auth_worker_answer *answer)
-{
-    struct guard_client_view record;
-    if (answer->outcome != AUTH_WORKER_DONE) {
-        login->reason = answer->outcome == AUTH_WORKER_DROPPED ? GUARD_REASON_IP_BLOCKED : GUARD_REASON_RATE_LIMITED;
-        return;
-    }
-    const struct auth_password_job *job = answer->argument;
-    bool known = guard_clients_find(plugin->policy->clients, login->username, strlen(login->username), &record);
-    bool changed =
-        login->stored_hash && (!known || !record.password || strcmp(record.password, login->stored_hash) != 0);
-    guard_login_password_result(plugin, login, changed ? AUTH_PASSWORD_MISMATCH : job->result, &job->error);
-    guard_login_outcome(plugin, login, job->cost_us);
-    guard_login_join(login);
-}
-
-static void answer_one(struct guard_plugin *plugin, const struct auth_worker_answer *answer)
-{
-    struct guard_session *session =
-        guard_sessions_peek(plugin->sessions, (const struct mosquitto *)(uintptr_t)answer->id);
-    plugin->waiting--; /* also if its session is gone */
-    if (!session || session->state != SESSION_WAITING || session->attempt != answer->generation)
-        return;
-    struct guard_login login = {
-        .client = session->client,
-        .client_id = strdup(session->client_id), /* the session may be freed before we are through */
-        .username = session->username ? strdup(session->username) : NULL,
-        .address = session->address,
-        .started_ns = session->connected_ns,
-        .method = GUARD_AUTH_PASSWORD,
-        .stored_hash = session->stored_hash,
-        .mac = session->cache_mac,
-        .has_mac = session->has_cache_mac,
-        .certified = session->identity->method == GUARD_AUTH_CERTIFICATE ? session->identity : NULL,
-    };
-    if (login.client_id && login.username) {
-        judge_answer(plugin, &login, answer);
-        guard_admit_waiting(plugin, &login, session);
-    } else { /* out of memory */
-        mosquitto_complete_basic_auth(session->client_id, MOSQ_ERR_AUTH);
-        guard_sessions_remove(plugin->sessions, session->client);
-    }
-    guard_identity_free(&login.identity);
-    free((void *)(uintptr_t)login.client_id);
-    free((void *)(uintptr_t)login.username);
-}
-
-/* A storm that times out brings thousands of answers at once: the clients that are there come in between. */
-void guard_answer_waiting(struct guard_plugin *plugin)
-{
-    struct auth_worker_answer answer;
-    int64_t now = guard_clock_monotonic_ns(), until = now + SLICE_NS;
-    while (auth_worker_poll(plugin->workers, now / 1000000, &answer)) {
-        answer_one(plugin, &answer);
-        if (answer.argument)
-            answer.release(answer.argument);
-        now = guard_clock_monotonic_ns();
-        if (now >= until) {
-            guard_background_wake_soon(plugin->background); /* an idle broker would take 100 ms to the next slice */
-            return;
-        }
-    }
 }
 
 /* ---- the callbacks ---- */
@@ -190,14 +73,14 @@ static int decide(struct guard_plugin *plugin, struct guard_login *login)
     if (answers_recheck(plugin, login, &answer))
         return answer;
     if (plugin->waiting)
-        supersede(plugin, login);
+        guard_waiting_supersede(plugin, login);
     guard_login_authenticate(plugin, login);
     if (login->not_ours) {
         guard_sessions_remove(plugin->sessions, login->client); /* of one who had this id and name, and was ours */
         return MOSQ_ERR_PLUGIN_DEFER;
     }
     if (login->by_worker && login->reason == GUARD_REASON_NONE)
-        return wait_for_worker(plugin, login);
+        return guard_waiting_begin(plugin, login);
     guard_admit(plugin, login);
     return login->reason == GUARD_REASON_NONE ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 }
@@ -256,7 +139,7 @@ static void decide_token(struct guard_plugin *plugin, struct guard_login *login)
 {
     struct guard_session *session = guard_sessions_find(plugin->sessions, login->client);
     if (plugin->waiting)
-        supersede(plugin, login);
+        guard_waiting_supersede(plugin, login);
     guard_login_authenticate(plugin, login);
     if (session && session->state == SESSION_ONLINE)
         renew(plugin, session, login);

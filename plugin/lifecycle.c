@@ -15,6 +15,7 @@
 #include "plugin/policy_source.h"
 #include "plugin/publish.h"
 #include "plugin/sweep.h"
+#include "plugin/waiting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ int guard_on_connect(int event, void *event_data, void *userdata)
     session->state = SESSION_ONLINE;
     guard_count_session(&plugin->counts, session->identity->method, 1);
     guard_connected(plugin, session, NULL);
+    if (session->offer)
+        guard_waiting_name(plugin, session);
     return MOSQ_ERR_SUCCESS;
 }
 
@@ -191,7 +194,7 @@ static void do_chores(struct guard_plugin *plugin)
     plugin->now = guard_plugin_now();
     end_expired(plugin);
     if (plugin->waiting)
-        guard_answer_waiting(plugin); /* time-outs */
+        guard_waiting_answer(plugin); /* time-outs */
     if (plugin->audit) {
         audit_tick(plugin->audit, 0);
         publish_states(plugin);
@@ -212,7 +215,7 @@ static void do_what_is_due(struct guard_plugin *plugin)
     if (messages)
         guard_background_deliver(plugin->background, plugin);
     if (plugin->waiting)
-        guard_answer_waiting(plugin);
+        guard_waiting_answer(plugin);
     if (plugin->sweeping)
         guard_sweep_run(plugin);
     if (chores) {

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct auth_certificate_names;
+struct guard_offer;
 struct guard_plugin;
 struct guard_session;
 struct mosquitto;
@@ -25,8 +26,9 @@ struct guard_login {
     /* what the broker gave; borrowed for the callback */
     struct mosquitto *client;
     const char *client_id;
-    const char *username; /* as the client sent it; NULL = none */
-    const char *password; /* NULL = none; the broker cut it at a NUL */
+    const char *username;            /* as the client sent it; NULL = none */
+    const struct guard_offer *offer; /* the client may be gone: what was seen of it; NULL = it is there */
+    const char *password;            /* NULL = none; the broker cut it at a NUL */
     size_t password_length;
     const char *token; /* of enhanced authentication, which offers nothing else; NULL = none */
     size_t token_length;
@@ -45,7 +47,7 @@ struct guard_login {
     struct auth_credential_mac mac;
     bool has_mac;
     bool cached;    /* the credential cache answered */
-    bool by_worker; /* the password goes to a worker: no verdict yet */
+    bool by_worker; /* the password or token goes to a worker: no verdict yet */
     bool not_ours;  /* coexist: leave it to others */
     bool single;    /* its identity may be connected once at a time, says its record or token */
     char why[256];  /* for the log; "" = the reason says it all */
@@ -72,10 +74,7 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
  */
 void guard_login_join(struct guard_login *login);
 
-/* Sends the password of a login that is by_worker to a worker; false: the queue is full, login->reason says so. */
-bool guard_login_submit(struct guard_plugin *plugin, struct guard_login *login, uint64_t attempt);
-
-/* Keyed MAC of what a client would present again: final user name, password, certificate. */
+/* Keyed MAC of what a client would present again: final user name (NULL: without it), password, certificate. */
 bool guard_login_mac(struct guard_plugin *plugin, const struct guard_login *login, const char *username,
                      struct auth_credential_mac *mac);
 

@@ -16,6 +16,12 @@
 
 #define NS_PER_MS 1000000
 
+void guard_login_refuse(struct guard_login *login, enum guard_reason reason, const char *why)
+{
+    login->reason = reason;
+    snprintf(login->why, sizeof login->why, "%s", why);
+}
+
 static void refuse(struct guard_login *login, enum guard_reason reason)
 {
     login->reason = reason;
@@ -132,21 +138,13 @@ static enum guard_reason token_revoked(void *context, const struct auth_revocati
                : GUARD_REASON_NONE;
 }
 
-void guard_login_token(struct guard_plugin *plugin, struct guard_login *login)
+struct auth_token_request guard_login_token_request(struct guard_plugin *plugin, const struct guard_login *login,
+                                                    uint8_t fingerprint[32])
 {
     size_t length = 0;
     const char *token = guard_login_offered_token(plugin, login, &length);
-    login->method = GUARD_AUTH_TOKEN;
-    if (!may_try(plugin, login))
-        return;
-    if (!plugin->tokens) {
-        snprintf(login->why, sizeof login->why, "there are no keys that tokens could be verified with");
-        refuse(login, GUARD_REASON_JWT_UNKNOWN_KEY);
-        return;
-    }
-    uint8_t fingerprint[32];
     bool certified = login->certificate && auth_certificate_sha256(login->certificate, fingerprint) == GUARD_OK;
-    struct auth_token_request request = {
+    return (struct auth_token_request){
         .token = token,
         .length = length,
         .client_id = login->client_id,
@@ -156,9 +154,40 @@ void guard_login_token(struct guard_plugin *plugin, struct guard_login *login)
         .revoked = token_revoked,
         .revoked_context = plugin,
     };
+}
+
+void guard_login_token(struct guard_plugin *plugin, struct guard_login *login)
+{
+    uint8_t fingerprint[32];
+    login->method = GUARD_AUTH_TOKEN;
+    if (!may_try(plugin, login))
+        return;
+    if (!plugin->tokens) {
+        guard_login_refuse(login, GUARD_REASON_JWT_UNKNOWN_KEY, "there are no keys that tokens could be verified with");
+        return;
+    }
+    struct auth_token_request request = guard_login_token_request(plugin, login, fingerprint);
+    if (plugin->workers && !login->token && auth_token_is_slow(plugin->tokens, request.token, request.length)) {
+        login->by_worker = true; /* an enhanced authentication cannot wait */
+        return;
+    }
     int64_t start = guard_clock_monotonic_ns();
     login->reason = auth_token_verify(plugin->tokens, &request, &login->identity);
     guard_login_outcome(plugin, login, microseconds_since(start));
+}
+
+void guard_login_token_result(struct guard_plugin *plugin, struct guard_login *login, uint32_t cost_us)
+{
+    const struct guard_identity *identity = login->identity;
+    if (login->reason == GUARD_REASON_NONE)
+        login->reason = token_revoked(
+            plugin, &(struct auth_revocation_query){.token_id = identity->token_id,
+                                                    .key_id = identity->key_id,
+                                                    .username = identity->username,
+                                                    .issuer = identity->issuer,
+                                                    .issued_at = identity->issued_at, /* 0 = it does not tell */
+                                                    .has_issued_at = true});
+    guard_login_outcome(plugin, login, cost_us);
 }
 
 /* The octets of a token, wherever this client put it, or NULL. */
@@ -253,27 +282,4 @@ void guard_login_password(struct guard_plugin *plugin, struct guard_login *login
         login->by_worker = true;
     else
         verify_password_here(plugin, login, login->stored_hash);
-}
-
-bool guard_login_submit(struct guard_plugin *plugin, struct guard_login *login, uint64_t attempt)
-{
-    const char *stored = login->stored_hash ? login->stored_hash : plugin->policy->decoy;
-    struct auth_password_job *job =
-        auth_password_job_new(stored, login->password, login->password_length, !login->stored_hash);
-    struct auth_worker_job work = {
-        .id = (uint64_t)(uintptr_t)login->client,
-        .generation = attempt,
-        .group = plugin->throttle ? auth_throttle_address_key(plugin->throttle, login->address) : 0,
-        .deadline_ms = login->started_ns / NS_PER_MS + plugin->options.auth_timeout * 1000,
-        .run = auth_password_job_run,
-        .release = auth_password_job_release,
-        .argument = job,
-    };
-    if (job && auth_worker_submit(plugin->workers, &work) == GUARD_OK)
-        return true;
-    if (job)
-        auth_password_job_release(job);
-    snprintf(login->why, sizeof login->why, "the queue of password checks is full");
-    refuse(login, GUARD_REASON_RATE_LIMITED);
-    return false;
 }

@@ -68,12 +68,21 @@ struct guard_sessions *guard_sessions_new(struct audit *audit)
     return sessions;
 }
 
+void guard_offer_free(struct guard_offer **offer)
+{
+    if (*offer)
+        guard_free_string(&(*offer)->username); /* a token may stand there */
+    free(*offer);
+    *offer = NULL;
+}
+
 static void free_session(struct audit *audit, struct guard_session *session)
 {
     guard_free_string(&session->client_id);
     guard_free_string(&session->username);
     guard_free_string(&session->address);
     guard_free_string(&session->stored_hash);
+    guard_offer_free(&session->offer);
     auth_certificate_names_free(&session->certificate);
     guard_identity_free(&session->identity);
     acl_subject_free(&session->subject);
@@ -319,84 +328,6 @@ static int grow_slots(struct guard_sessions *sessions)
     return GUARD_OK;
 }
 
-/* ---- expiry heap ---- */
-
-static void heap_set(struct guard_sessions *sessions, size_t i, struct guard_session *session)
-{
-    sessions->heap[i] = session;
-    session->heap_index = i;
-}
-
-static void heap_settle(struct guard_sessions *sessions, size_t i)
-{
-    struct guard_session *session = sessions->heap[i];
-    while (i && sessions->heap[(i - 1) / 2]->ends_at > session->ends_at) {
-        heap_set(sessions, i, sessions->heap[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child + 1 < sessions->heap_count && sessions->heap[child + 1]->ends_at < sessions->heap[child]->ends_at)
-            child++;
-        if (child >= sessions->heap_count || sessions->heap[child]->ends_at >= session->ends_at)
-            break;
-        heap_set(sessions, i, sessions->heap[child]);
-        i = child;
-    }
-    heap_set(sessions, i, session);
-}
-
-static void heap_remove(struct guard_sessions *sessions, struct guard_session *session)
-{
-    size_t i = session->heap_index;
-    if (i == SIZE_MAX)
-        return;
-    session->heap_index = SIZE_MAX;
-    struct guard_session *last = sessions->heap[--sessions->heap_count];
-    if (last == session)
-        return;
-    heap_set(sessions, i, last);
-    heap_settle(sessions, i);
-}
-
-static int heap_add(struct guard_sessions *sessions, struct guard_session *session)
-{
-    if (sessions->heap_count == sessions->heap_capacity) {
-        size_t capacity = sessions->heap_capacity ? sessions->heap_capacity * 2 : 64;
-        struct guard_session **grown = reallocarray(sessions->heap, capacity, sizeof *grown);
-        if (!grown)
-            return GUARD_ERR_NOMEM;
-        sessions->heap = grown;
-        sessions->heap_capacity = capacity;
-    }
-    heap_set(sessions, sessions->heap_count, session);
-    heap_settle(sessions, sessions->heap_count++);
-    return GUARD_OK;
-}
-
-int guard_sessions_set_end(struct guard_sessions *sessions, struct guard_session *session, int64_t ends_at)
-{
-    heap_remove(sessions, session);
-    guard_session_changed(session);
-    session->ends_at = ends_at;
-    return ends_at == GUARD_NEVER ? GUARD_OK : heap_add(sessions, session);
-}
-
-void guard_sessions_end(struct guard_sessions *sessions, struct guard_session *session)
-{
-    guard_sessions_set_end(sessions, session, GUARD_NEVER); /* out of the heap: no failure */
-    session->ends_at = 0;
-}
-
-struct guard_session *guard_sessions_expired(struct guard_sessions *sessions, int64_t now)
-{
-    if (!sessions->heap_count || sessions->heap[0]->ends_at > now)
-        return NULL;
-    struct guard_session *session = sessions->heap[0];
-    heap_remove(sessions, session);
-    return session;
-}
-
 /* ---- entries ---- */
 
 /* Closes the gap that an emptied slot leaves in the probe sequences that ran over it. */
@@ -427,7 +358,7 @@ void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquit
     unlink_from(&sessions->by_id, session);
     unlink_from(&sessions->by_user, session);
     leave_all(sessions, session);
-    heap_remove(sessions, session);
+    guard_sessions_heap_remove(sessions, session);
     free_session(sessions->audit, session);
 }
 
@@ -470,6 +401,18 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
     link_into(sessions, &sessions->by_user, session);
     join_all(sessions, session);
     return session;
+}
+
+int guard_sessions_rename(struct guard_sessions *sessions, struct guard_session *session, const char *username)
+{
+    char *copy = strdup(username);
+    if (!copy)
+        return GUARD_ERR_NOMEM;
+    unlink_from(&sessions->by_user, session);
+    free(session->username);
+    session->username = copy;
+    link_into(sessions, &sessions->by_user, session);
+    return GUARD_OK;
 }
 
 void guard_sessions_walk_begin(struct guard_sessions *sessions)

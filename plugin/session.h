@@ -32,9 +32,19 @@ struct audit_peer;
 
 #define GUARD_NEVER INT64_MAX
 
+/*
+ * A token that a worker verifies: what is asked for again when the broker's struct may be gone. Until CONNECT the
+ * broker has no user name for the client, because what the client offered as one is nobody's word.
+ */
+struct guard_offer {
+    char *username; /* as the client sent it; NULL = none */
+    int port, protocol_version;
+    bool websocket;
+};
+
 enum guard_session_state {
     SESSION_DERIVED, /* never authenticated here: its identity is what the broker calls it */
-    SESSION_WAITING, /* a worker verifies its password (2.1); nothing is allowed */
+    SESSION_WAITING, /* a worker verifies its password or token (2.1); nothing is allowed */
     SESSION_PENDING, /* authenticated, the broker's CONNECT event is still to come (2.1) */
     SESSION_ONLINE,  /* connected */
     SESSION_OFFLINE  /* its connection ended; the broker may keep the session */
@@ -63,14 +73,16 @@ struct guard_session {
     struct auth_certificate_names *certificate; /* that the client showed, whatever it logged in with; NULL = none */
     struct auth_credential_mac mac; /* of user name, password and certificate: tells a re-check from another log-in */
     bool has_mac;
+    bool mac_has_name; /* a token says by itself who it is, and its name may be known later than the MAC is made */
     struct auth_credential_mac cache_mac; /* while WAITING: what the credential cache will know it by */
     bool has_cache_mac;
-    char *stored_hash;    /* the client record's password hash it was verified against, or NULL */
-    uint64_t attempt;     /* of a worker's job while WAITING */
-    uint64_t connection;  /* number of the connection, for mqtt.connection_id */
-    int64_t connected_ns; /* monotonic */
-    uint64_t verdict_ns;  /* from the CONNECT to the verdict */
-    bool cached;          /* the credential was not verified again */
+    char *stored_hash;         /* the client record's password hash it was verified against, or NULL */
+    uint64_t attempt;          /* of a worker's job while WAITING */
+    struct guard_offer *offer; /* of a token at a worker, until the broker knows the user name; NULL = no such */
+    uint64_t connection;       /* number of the connection, for mqtt.connection_id */
+    int64_t connected_ns;      /* monotonic */
+    uint64_t verdict_ns;       /* from the CONNECT to the verdict */
+    bool cached;               /* the credential was not verified again */
     int port;
     uint64_t messages_denied;
     enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
@@ -149,6 +161,11 @@ void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquit
  * nothing is allowed.
  */
 void guard_session_bind(struct guard_session *session, struct acl_subject *subject, uint64_t generation);
+
+/* The user name the broker has from now on; copied. GUARD_OK, or GUARD_ERR_NOMEM and nothing has changed. */
+int guard_sessions_rename(struct guard_sessions *sessions, struct guard_session *session, const char *username);
+
+void guard_offer_free(struct guard_offer **offer); /* *offer may be NULL */
 
 /* From here on the quick look-up does not find it before guard_sessions_find did: a state that it copied has changed.
  */

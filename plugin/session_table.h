@@ -54,6 +54,9 @@ struct guard_sessions {
     size_t heap_count, heap_capacity;
 };
 
+/* Takes the entry out of the heap of ends, if it is there (session_expiry.c). */
+void guard_sessions_heap_remove(struct guard_sessions *sessions, struct guard_session *session);
+
 /*
  * The distance in bytes of the client's first slot from the table's start. The multiplier is 2^64 / golden ratio, and
  * the product's upper bits tell the slot: so pointers at regular distances, as an allocator gives them, spread evenly.

@@ -15,6 +15,7 @@ from support import passwords
 from support.broker import SLOWNESS
 from support.client import V5
 from support.raw import RawClient, connect_packet
+from support.tokens import Issuer
 from test_rules import EVERYONE, users
 
 SLOW = passwords.mosquitto_7("pw", 120_000 // SLOWNESS)  # about a tenth of a second
@@ -139,7 +140,8 @@ def test_time_out(make_broker, delaying):
 
 
 @pytest.mark.timing
-def test_full_queue(make_broker, delaying):
+@pytest.mark.parametrize("kind", ["password", "token"])
+def test_full_queue(make_broker, delaying, kind, tmp_path):
     """4,096 may wait; the next is refused at once, and the broker ends in good order with all of them waiting."""
     wanted = 4300
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -147,9 +149,13 @@ def test_full_queue(make_broker, delaying):
         pytest.skip(f"only {hard} descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * wanted), hard))
     stored = passwords.mosquitto_7("pw", 1_500_000)
+    issuer = Issuer(tmp_path)
+    issuer.add_slow("ES384")
     broker = make_broker(f"[client slow]\npassword = {stored}\n" + users("quick") + EVERYONE,
-                         options={**OPEN, "auth_workers": "1", "auth_cache_size": "0"})
-    clients = [begin(broker, f"c{n}", "slow", "pw") for n in range(wanted)]
+                         options={**OPEN, "auth_workers": "1", "auth_cache_size": "0", **issuer.options(jwt_algorithms="ES384")})
+    busy = [begin(broker, f"busy{n}", "slow", "pw") for n in range(20)]
+    credentials = ("slow", "pw") if kind == "password" else ("slow", issuer.token("slow", "ES384"))
+    clients = busy + [begin(broker, f"c{n}", *credentials) for n in range(wanted)]
     try:
         waiting, answers = {client.socket: client for client in clients}, []
         deadline = time.monotonic() + 20

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 ISSUER = "https://issuer.test"
 AUDIENCE = "mqtt.test"
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "HS256")
+CURVES = {"ES256": ("P-256", 32), "ES384": ("P-384", 48), "ES512": ("P-521", 66)}
 
 
 def b64(octets):
@@ -34,6 +35,14 @@ class Issuer:
         self.jwks_file = self.folder / "jwks.json"
         self.write_jwks([self.public_jwk(alg) for alg in ALGORITHMS])
 
+    def add_slow(self, alg):
+        """A key whose signatures a 2.1 broker's workers check (ES384, ES512, or RSA of 8,192 bits), beside the others."""
+        if alg == "RS8192":
+            self.keys[alg] = rsa.generate_private_key(public_exponent=65537, key_size=8192)
+        else:
+            self.keys[alg] = ec.generate_private_key(ec.SECP384R1() if alg == "ES384" else ec.SECP521R1())
+        self.write_jwks([self.public_jwk(each) for each in self.keys])
+
     def write_jwks(self, keys):
         """Replaces the key file. It holds an HMAC secret, so nobody else may read it."""
         new = self.folder / "jwks.new"
@@ -43,12 +52,12 @@ class Issuer:
 
     def public_jwk(self, alg):
         key, jwk = self.keys[alg], {"kid": alg.lower(), "alg": alg, "use": "sig"}
-        if alg in ("RS256", "PS256"):
+        if alg[:2] in ("RS", "PS"):
             numbers = key.public_key().public_numbers()
-            return {**jwk, "kty": "RSA", "n": number(numbers.n), "e": number(numbers.e)}
-        if alg == "ES256":
-            numbers = key.public_key().public_numbers()
-            return {**jwk, "kty": "EC", "crv": "P-256", "x": number(numbers.x, 32), "y": number(numbers.y, 32)}
+            return {**jwk, "alg": "RS256" if alg == "RS8192" else alg, "kty": "RSA", "n": number(numbers.n), "e": number(numbers.e)}
+        if alg in CURVES:
+            numbers, (curve, size) = key.public_key().public_numbers(), CURVES[alg]
+            return {**jwk, "kty": "EC", "crv": curve, "x": number(numbers.x, size), "y": number(numbers.y, size)}
         if alg == "EdDSA":
             raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
             return {**jwk, "kty": "OKP", "crv": "Ed25519", "x": b64(raw)}

@@ -1,5 +1,6 @@
 /* plugin/session.c: the table against a plain model, pointers that come back, the expiry heap. */
 #include "broker_double.h"
+#include "core/error.h"
 #include "plugin/session.h"
 #include "plugin/session_table.h"
 
@@ -53,6 +54,44 @@ static void an_offline_entry_needs_the_same_user(void **state)
     assert_null(guard_sessions_find(sessions, &client));
     client.id = NULL;
     assert_null(guard_sessions_find(sessions, &client));
+    guard_sessions_free(&sessions);
+}
+
+static void count_one(void *context, struct guard_session *session)
+{
+    (void)session;
+    ++*(int *)context;
+}
+
+static int of_user(const struct guard_sessions *sessions, const char *username)
+{
+    int count = 0;
+    guard_sessions_of_user(sessions, username, count_one, &count);
+    return count;
+}
+
+static void a_name_that_is_known_later(void **state)
+{
+    (void)state;
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    struct mosquitto client = {"id", NULL, 0}, other = {"other", "alice", 0};
+    put(sessions, &other);
+    struct guard_session *session = put(sessions, &client);
+    session->state = SESSION_WAITING;
+    session->offer = calloc(1, sizeof *session->offer);
+    assert_non_null(session->offer);
+    session->offer->username = strdup("typed");
+    assert_int_equal(of_user(sessions, "typed"), 0);
+    assert_int_equal(guard_sessions_rename(sessions, session, "alice"), GUARD_OK);
+    guard_offer_free(&session->offer);
+    assert_null(session->offer);
+    assert_int_equal(of_user(sessions, "alice"), 2);
+    assert_null(guard_sessions_find(sessions, &client)); /* the broker does not know it yet */
+    client.username = "alice";
+    assert_ptr_equal(guard_sessions_find(sessions, &client), session);
+    assert_int_equal(guard_sessions_rename(sessions, session, "bob"), GUARD_OK);
+    assert_int_equal(of_user(sessions, "alice"), 1);
+    assert_int_equal(of_user(sessions, "bob"), 1);
     guard_sessions_free(&sessions);
 }
 
@@ -306,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reused_pointer_is_another_client),
         cmocka_unit_test(an_offline_entry_needs_the_same_user),
+        cmocka_unit_test(a_name_that_is_known_later),
         cmocka_unit_test(two_clients_of_one_id_during_a_takeover),
         cmocka_unit_test(a_connected_owner_is_found_behind_others),
         cmocka_unit_test(a_walk_meets_everybody_once),
