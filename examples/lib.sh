@@ -132,12 +132,11 @@ said() { grep -qE -- "$2" "$dir/$1.out"; }
 
 # soon COMMAND…: tries for ten seconds until it succeeds
 soon() {
-  local _
-  for _ in $(seq 200); do
-    "$@" >/dev/null 2>&1 && return
+  local end=$((SECONDS + 10))
+  while ! "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || return 1
     sleep 0.05
   done
-  return 1
 }
 
 # listen NUMBER…: ports of the example's configurations; this run uses a free one of 127.0.0.1 instead: ${port[NUMBER]}
