@@ -21,10 +21,11 @@
  *  - `exact`: the rule is considered only when the requested topic or filter ($share/<group>/ taken off) is octet-equal
  * to the rule's bound filter. An unbindable level of a deny then equals any one level.
  *  - An assignment is `role[:priority]{,role[:priority]} when test {and test}`;
- *    test := anonymous | name = value | name has value. name is username, client_id, cert.X, jwt.X or attr.X; value is
- * a bare word or a quoted JSON string. `=`: the fact has exactly one value and that is it; `has`: one of its values is
- * it. For jwt.scope and jwt.scp the words of a value, parted by blanks, count as values for `has` (RFC 6749 §3.3).
- *    anonymous: the subject has no user name, or its identity's method is GUARD_AUTH_ANONYMOUS.
+ *    test := anonymous | named | name = value | name has value | name contains value. name is username, client_id,
+ * cert.X, jwt.X or attr.X; value is a bare word or a quoted JSON string. `=`: the fact has exactly one value and that
+ * is it; `has`: one of its values is it. For jwt.scope and jwt.scp the words of a value, parted by blanks, count as
+ * values for `has` (RFC 6749 §3.3). `contains`: the value stands somewhere in one of the fact's values. anonymous: the
+ * subject has no user name, or its identity's method is GUARD_AUTH_ANONYMOUS; named: neither.
  *  - [default] takes roles, mode, publish, receive, subscribe-only, and subscribe (sets receive and subscribe-only).
  *  - The same rule name twice in one role is an error.
  */

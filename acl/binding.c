@@ -148,29 +148,40 @@ static int parse_roles(struct acl_scan *scan, struct acl_role_list *list)
     }
 }
 
+/* =, has, contains */
+static int parse_operator(struct acl_scan *scan, enum acl_test_kind *kind)
+{
+    size_t length = acl_scan_word(scan, "=");
+    if (*scan->at == '=') {
+        *kind = ACL_TEST_EQUALS;
+        length = 1;
+    } else if (length == 3 && memcmp(scan->at, "has", 3) == 0) {
+        *kind = ACL_TEST_HAS;
+    } else if (length == 8 && memcmp(scan->at, "contains", 8) == 0) {
+        *kind = ACL_TEST_CONTAINS;
+    } else {
+        return acl_scan_fail(scan, scan->at, "expected =, has or contains");
+    }
+    scan->at += length;
+    return GUARD_OK;
+}
+
 static int parse_comparison(struct acl_scan *scan, struct acl_test *test)
 {
     const char *start = scan->at;
-    int rc = parse_word(scan, "=", "a test: anonymous, or a fact such as cert.ou", &test->name);
+    int rc = parse_word(scan, "=", "a test: anonymous, named, or a fact such as cert.ou", &test->name);
     if (rc != GUARD_OK)
         return rc;
-    if (strcmp(test->name, "anonymous") == 0) {
-        test->kind = ACL_TEST_ANONYMOUS;
+    if (strcmp(test->name, "anonymous") == 0 || strcmp(test->name, "named") == 0) {
+        test->kind = test->name[0] == 'a' ? ACL_TEST_ANONYMOUS : ACL_TEST_NAMED;
         return GUARD_OK;
     }
     if (!acl_placeholder_name_is_valid(test->name, strlen(test->name)))
-        return acl_scan_fail(scan, start,
-                             "expected anonymous, username, client_id, cert.<field>, jwt.<claim> or attr.<name>");
-    size_t length = acl_scan_word(scan, "=");
-    if (*scan->at == '=') {
-        test->kind = ACL_TEST_EQUALS;
-        scan->at++;
-    } else if (length == 3 && memcmp(scan->at, "has", 3) == 0) {
-        test->kind = ACL_TEST_HAS;
-        scan->at += 3;
-    } else {
-        return acl_scan_fail(scan, scan->at, "expected = or has");
-    }
+        return acl_scan_fail(
+            scan, start, "expected anonymous, named, username, client_id, cert.<field>, jwt.<claim> or attr.<name>");
+    rc = parse_operator(scan, &test->kind);
+    if (rc != GUARD_OK)
+        return rc;
     return parse_word(scan, "", "a value, bare or in double quotes", &test->value);
 }
 
@@ -341,15 +352,26 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
+static bool any_contains(const char *const *values, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strstr(values[i], text))
+            return true;
+    return false;
+}
+
 static bool test_holds(const struct acl_test *test, const struct acl_bind *bind)
 {
-    if (test->kind == ACL_TEST_ANONYMOUS)
-        return !bind->username || (bind->identity && bind->identity->method == GUARD_AUTH_ANONYMOUS);
+    bool anonymous = !bind->username || (bind->identity && bind->identity->method == GUARD_AUTH_ANONYMOUS);
+    if (test->kind == ACL_TEST_ANONYMOUS || test->kind == ACL_TEST_NAMED)
+        return anonymous == (test->kind == ACL_TEST_ANONYMOUS);
     const char *single;
     size_t count;
     const char *const *values = acl_fact(bind, test->name, &single, &count);
     if (test->kind == ACL_TEST_EQUALS)
         return count == 1 && strcmp(values[0], test->value) == 0;
+    if (test->kind == ACL_TEST_CONTAINS)
+        return any_contains(values, count, test->value);
     bool words = strcmp(test->name, "jwt.scope") == 0 || strcmp(test->name, "jwt.scp") == 0;
     for (size_t i = 0; i < count; i++)
         if (strcmp(values[i], test->value) == 0 || (words && has_word(values[i], test->value)))

@@ -6,11 +6,11 @@
 #include "acl/model.h"
 #include "acl/scan.h"
 
-enum acl_test_kind { ACL_TEST_ANONYMOUS, ACL_TEST_EQUALS, ACL_TEST_HAS };
+enum acl_test_kind { ACL_TEST_ANONYMOUS, ACL_TEST_NAMED, ACL_TEST_EQUALS, ACL_TEST_HAS, ACL_TEST_CONTAINS };
 
 struct acl_test {
     enum acl_test_kind kind;
-    char *name, *value; /* NULL for ANONYMOUS */
+    char *name, *value; /* NULL for ANONYMOUS and NAMED */
 };
 
 struct acl_role_list {

@@ -22,6 +22,8 @@ enum guard_takeover { GUARD_TAKEOVER_SAME_USER, GUARD_TAKEOVER_ANY };
 struct guard_options {
     char *config;
     char *policy_file;
+    char *acl_file;
+    char *password_file;
     char *auth_methods;
     int64_t mode;            /* enum guard_mode */
     int64_t identity_check;  /* enum guard_identity_check */

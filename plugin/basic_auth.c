@@ -67,6 +67,24 @@ static bool answers_recheck(struct guard_plugin *plugin, struct guard_login *log
 
 /* ---- the callbacks ---- */
 
+/*
+ * The broker knows its allow_anonymous, the plugin does not. What it lets in has a session when it first asks for
+ * something, like all that came in by themselves (plugin/bypass.h).
+ */
+static int leave_to_broker(struct guard_plugin *plugin, struct guard_login *login)
+{
+    struct acl_subject *subject = NULL;
+    struct guard_session *session = guard_sessions_find(plugin->sessions, login->client);
+    login->reason = guard_judge(plugin, login, &subject);
+    acl_subject_free(&subject);
+    if (!session || session->state != SESSION_DERIVED || login->reason != GUARD_REASON_NONE)
+        guard_sessions_remove(plugin->sessions, login->client);
+    if (login->reason == GUARD_REASON_NONE)
+        return MOSQ_ERR_PLUGIN_DEFER;
+    guard_refused(plugin, login);
+    return MOSQ_ERR_AUTH;
+}
+
 static int decide(struct guard_plugin *plugin, struct guard_login *login)
 {
     int answer;
@@ -79,6 +97,8 @@ static int decide(struct guard_plugin *plugin, struct guard_login *login)
         guard_sessions_remove(plugin->sessions, login->client); /* of one who had this id and name, and was ours */
         return MOSQ_ERR_PLUGIN_DEFER;
     }
+    if (login->by_broker && login->reason == GUARD_REASON_NONE)
+        return leave_to_broker(plugin, login);
     if (login->by_worker && login->reason == GUARD_REASON_NONE)
         return guard_waiting_begin(plugin, login);
     guard_admit(plugin, login);

@@ -15,7 +15,9 @@ bool guard_bypass_is_restored(const struct mosquitto *client)
 
 static void warn(struct guard_plugin *plugin, const struct mosquitto *client)
 {
-    if (plugin->warned_bypass || guard_bypass_is_restored(client))
+    bool nameless =
+        plugin->options.acl_file[0] && !mosquitto_client_username(client); /* plugin/login.c left it to it */
+    if (plugin->warned_bypass || nameless || guard_bypass_is_restored(client))
         return;
     plugin->warned_bypass = true;
     guard_log(
@@ -25,9 +27,11 @@ static void warn(struct guard_plugin *plugin, const struct mosquitto *client)
         mosquitto_client_id(client));
 }
 
-/* How the broker itself has made sure who it is: by the certificate, or by the key that it shares with it. */
+/* How the broker itself has made sure who it is: by the certificate, or by the key that it shares with it; or not. */
 static enum guard_auth_method method_of(struct mosquitto *client)
 {
+    if (!mosquitto_client_username(client))
+        return GUARD_AUTH_ANONYMOUS;
     void *certificate = mosquitto_client_certificate(client);
     auth_certificate_release(certificate);
     return certificate ? GUARD_AUTH_CERTIFICATE : GUARD_AUTH_PSK;
@@ -42,13 +46,14 @@ void guard_bypass_connected(struct guard_plugin *plugin, struct mosquitto *clien
     struct guard_session *session = guard_derive(plugin, client);
     if (!session || !plugin->audit)
         return;
+    enum guard_auth_method method = method_of(client);
     session->announced = true;
     session->connected_ns = guard_clock_monotonic_ns();
     audit_push_connect(plugin->audit, session->peer,
-                       &(struct audit_connect){.method = method_of(client),
+                       &(struct audit_connect){.method = method,
                                                .keep_alive = mosquitto_client_keepalive(client),
                                                .clean_start = (signed char)mosquitto_client_clean_session(client),
-                                               .tls = 1});
+                                               .tls = method == GUARD_AUTH_ANONYMOUS ? -1 : 1});
 }
 
 struct guard_session *guard_bypass_session(struct guard_plugin *plugin, struct mosquitto *client)

@@ -16,6 +16,7 @@
 #include "plugin/lifecycle.h"
 #include "plugin/metrics.h"
 #include "plugin/plugin.h"
+#include "plugin/policy_files.h"
 #include "plugin/policy_source.h"
 #include "plugin/policy_store.h"
 #include "plugin/ways.h"
@@ -83,8 +84,9 @@ static int compose_passwords(struct guard_plugin *plugin, struct guard_error *er
 
 static int compose(struct guard_plugin *plugin, struct guard_error *err)
 {
-    if (!plugin->options.policy_file[0] && !plugin->options.redis_url[0])
-        return guard_fail(err, GUARD_ERR_INVALID, "there is no policy: set the option policy_file or redis_url");
+    if (!guard_policy_in_files(&plugin->options) && !plugin->options.redis_url[0])
+        return guard_fail(err, GUARD_ERR_INVALID,
+                          "there is no policy: set the option policy_file, acl_file or redis_url");
     int rc = guard_ways_parse(plugin->options.auth_methods, plugin->ways, &plugin->way_count, err);
     if (rc == GUARD_OK)
         rc = guard_tls_ports_check(plugin->options.tls_ports, err);

@@ -49,6 +49,7 @@ struct guard_login {
     bool cached;    /* the credential cache answered */
     bool by_worker; /* the password or token goes to a worker: no verdict yet */
     bool not_ours;  /* coexist: leave it to others */
+    bool by_broker; /* without credentials: admitted if the broker allows that (acl_file) */
     bool single;    /* its identity may be connected once at a time, says its record or token */
     char why[256];  /* for the log; "" = the reason says it all */
 };

@@ -1,6 +1,7 @@
 /* Compiles what the policy file and Redis hold together: the file's part is fixed, Redis adds. */
 #include "acl/acl.h"
 #include "acl/image.h"
+#include "plugin/policy_files.h"
 #include "plugin/policy_store.h"
 #include "plugin/policy_store_internal.h"
 #include "store/policy_merge.h"
@@ -11,20 +12,14 @@
 
 /* ---- whole ---- */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* "<guard:version>", "<guard:version>+<edits since>", with "/<digest of the file>" where a file takes part. */
 static void name_set(const struct guard_plugin *plugin, struct guard_policy_set *set)
 {
     const struct guard_policy_store *link = plugin->policy_store;
-    const char *path = plugin->options.policy_file, *redis = plugin->options.redis_url[0] ? "redis" : "";
-    char edits[24] = "";
-    snprintf(set->ruleset, sizeof set->ruleset, "%s%s%s", path[0] ? base_name(path) : "",
-             path[0] && redis[0] ? "+" : "", redis);
+    const char *redis = plugin->options.redis_url[0] ? "redis" : "";
+    char edits[24] = "", files[200];
+    guard_policy_files_name(&plugin->options, files, sizeof files);
+    snprintf(set->ruleset, sizeof set->ruleset, "%s%s%s", files, files[0] && redis[0] ? "+" : "", redis);
     if (!set->ruleset[0])
         snprintf(set->ruleset, sizeof set->ruleset, "none");
     if (!link->delivered)

@@ -5,9 +5,9 @@
 #include "core/clock.h"
 #include "core/revocations.h"
 #include "plugin/plugin.h"
+#include "plugin/policy_files.h"
 #include "plugin/policy_store.h"
 #include "plugin/sweep.h"
-#include "store/policy_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,17 +206,11 @@ static void load(struct guard_plugin *plugin, const struct guard_log *log, struc
 {
     struct guard_policy_text text = {0};
     struct guard_problems problems = {0};
-    const char *path = plugin->options.policy_file;
     int64_t start = guard_clock_monotonic_ns();
-    int rc = path[0] ? guard_policy_file_read(path, &text, &problems, &change->error) : GUARD_OK;
+    int rc = guard_policy_files_read(&plugin->options, &text, &problems, &change->error);
     change->source = AUDIT_POLICY_FILE;
     change->reason = GUARD_REASON_POLICY_PARSE_ERROR;
     change->review_all = true;
-    if (rc == GUARD_OK && path[0] && !text.count) { /* a file that was cut off must not turn everybody out */
-        guard_problems_add(&problems, GUARD_PROBLEM_ERROR, path, 1, 1,
-                           "the policy is empty; expected [role …], [client …]");
-        rc = GUARD_ERR_SYNTAX;
-    }
     if (rc == GUARD_OK)
         change->set = guard_policy_store_combine(plugin, &text, &problems);
     else if (rc != GUARD_ERR_SYNTAX)
@@ -270,6 +264,6 @@ static void reload_job(void *context)
 
 void guard_policy_reload(struct guard_plugin *plugin)
 {
-    if (plugin->options.policy_file[0] && !guard_background_run(plugin->background, reload_job, plugin))
+    if (guard_policy_has_files(&plugin->options) && !guard_background_run(plugin->background, reload_job, plugin))
         guard_log(&plugin->log, GUARD_LOG_ERROR, "policy not read again: out of memory");
 }

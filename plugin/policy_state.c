@@ -1,6 +1,7 @@
 /* How the store stands, told to people and to the audit trail; and whether its policy may be used. Broker thread. */
 #include "audit/audit.h"
 #include "core/clock.h"
+#include "plugin/policy_files.h"
 #include "plugin/policy_store.h"
 #include "plugin/policy_store_internal.h"
 
@@ -44,7 +45,7 @@ static void tell_down(struct guard_plugin *plugin, const struct guard_store_stat
     guard_log(&plugin->log, GUARD_LOG_WARNING, "redis %s is down: %s", state->server, text);
     if (!plugin->audit)
         return;
-    bool any = state->have_policy || plugin->options.policy_file[0];
+    bool any = state->have_policy || guard_policy_in_files(&plugin->options);
     /* the trail's list has no "unavailable" for a store: hung up is nearest to refused */
     enum guard_reason reason =
         state->reason == GUARD_REASON_STORE_UNAVAILABLE ? GUARD_REASON_STORE_REFUSED : state->reason;
@@ -129,8 +130,8 @@ static void tell_policy(struct guard_plugin *plugin, const struct guard_store_st
 
 static void open_or_close(struct guard_plugin *plugin, const struct guard_store_state *state)
 {
-    bool closed =
-        (!state->have_policy && !plugin->options.policy_file[0]) || (state->expired && denies_when_stale(plugin));
+    bool closed = (!state->have_policy && !guard_policy_in_files(&plugin->options)) ||
+                  (state->expired && denies_when_stale(plugin));
     if (closed != plugin->closed)
         guard_log(&plugin->log, GUARD_LOG_WARNING, "%s",
                   closed ? "there is no policy that may be used: everything is denied" : "the policy is in force");

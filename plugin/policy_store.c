@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/revocations.h"
 #include "plugin/compose.h"
+#include "plugin/policy_files.h"
 #include "plugin/policy_source.h"
 #include "plugin/policy_store_internal.h"
 
@@ -271,7 +272,7 @@ int guard_policy_store_start(struct guard_plugin *plugin, struct guard_error *er
                                               .image = get_image,
                                               .image_write = write_image,
                                               .image_free = free_image};
-    plugin->closed = !o->policy_file[0];
+    plugin->closed = !guard_policy_in_files(o);
     guard_plugin_update_quick(plugin);
     return guard_store_start(&config, &callbacks, &plugin->policy_store->store, err);
 }

@@ -4,7 +4,9 @@
  *
  *   user NAME + topic …       role "user:NAME" with the binding priority 1, bound by the client record
  *   topic … before any user   role "anonymous", priority 1, for clients without a user name
- *   pattern …                 role "patterns", priority 0, for everybody
+ *   pattern …                 role "patterns", priority 0, for everybody; those with %u "user-patterns", for everybody
+ *                             who has a user name
+ *                             role "no-patterns", priority 0, denies everything to names that hold '+' or '#'
  *   read                      allow subscribe      write  allow publish     readwrite  both     deny  deny all
  *   [default]                 mode = off: the broker grants every SUBSCRIBE and filters what is delivered
  *

@@ -11,7 +11,9 @@
 
 #define NAME_LIMIT    900 /* octets of a user name that still makes a role's name */
 #define ROLE_PATTERNS "patterns"
+#define ROLE_OF_USERS "user-patterns" /* patterns with %u say nothing about clients without a user name */
 #define ROLE_NAMELESS "anonymous"
+#define ROLE_CLOSED   "no-patterns" /* what the broker does to names that hold a wildcard */
 
 /* Who stands in either file, sorted by name. */
 struct user {
@@ -50,14 +52,11 @@ static const char *role_of(struct translating *t, const char *user)
     return t->name.failed ? "" : t->name.data;
 }
 
-static void add_line(struct translating *t, enum guard_policy_section section, const char *name, const char *field,
-                     const char *value, const char *place, unsigned line)
+static void add_line(struct translating *t, const struct guard_policy_line *line)
 {
     if (t->name.failed || t->value.failed || t->filter.failed)
         t->out->failed = true;
-    guard_translation_add(
-        t->out, &(struct guard_policy_line){
-                    .section = section, .name = name, .field = field, .value = value, .place = place, .line = line});
+    guard_translation_add(t->out, line);
 }
 
 static const char *effect_of(enum guard_mosquitto_access access)
@@ -92,9 +91,16 @@ static bool write_rule(struct translating *t, const struct guard_mosquitto_rule 
     return true;
 }
 
+static bool is_of_users(const struct guard_mosquitto_rule *rule)
+{
+    return rule->pattern && strstr(rule->topic, "%u");
+}
+
 static const char *role_for(struct translating *t, const struct guard_mosquitto_rule *rule)
 {
-    return rule->pattern ? ROLE_PATTERNS : rule->user ? role_of(t, rule->user) : ROLE_NAMELESS;
+    if (rule->pattern)
+        return is_of_users(rule) ? ROLE_OF_USERS : ROLE_PATTERNS;
+    return rule->user ? role_of(t, rule->user) : ROLE_NAMELESS;
 }
 
 static void add_rule(struct translating *t, const struct guard_mosquitto_rule *rule)
@@ -113,7 +119,12 @@ static void add_rule(struct translating *t, const struct guard_mosquitto_rule *r
     if (!write_rule(t, rule))
         return;
     snprintf(field, sizeof field, "line-%u", rule->line);
-    add_line(t, GUARD_SECTION_ROLE, role_for(t, rule), field, t->value.data, t->files->acl_file, rule->line);
+    add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_ROLE,
+                                            .name = role_for(t, rule),
+                                            .field = field,
+                                            .value = t->value.data,
+                                            .place = t->files->acl_file,
+                                            .line = rule->line});
 }
 
 /* The anonymous part first, then the users in order of their names, then patterns; each in the file's order. */
@@ -124,6 +135,8 @@ static int compare_rules(const void *left, const void *right)
         return a->pattern ? 1 : -1;
     if (!a->user != !b->user)
         return a->user ? 1 : -1;
+    if (is_of_users(a) != is_of_users(b))
+        return is_of_users(a) ? 1 : -1;
     int order = a->user ? strcmp(a->user, b->user) : 0;
     return order ? order : a->line < b->line ? -1 : a->line > b->line;
 }
@@ -213,35 +226,112 @@ static void add_user(struct translating *t, const struct user *user)
                                "user '%.64s' is disabled: a role's name can hold no ']' and no control character, and "
                                "at most %d octets of a user name",
                                user->name, NAME_LIMIT);
-        add_line(t, GUARD_SECTION_CLIENT, user->name, "disabled", "yes", place, line);
+        add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_CLIENT,
+                                                .name = user->name,
+                                                .field = "disabled",
+                                                .value = "yes",
+                                                .place = place,
+                                                .line = line});
         return;
     }
     bool password = user->password && hash_is_good(t, user);
     if (password)
-        add_line(t, GUARD_SECTION_CLIENT, user->name, "password", user->password->hash, place, line);
+        add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_CLIENT,
+                                                .name = user->name,
+                                                .field = "password",
+                                                .value = user->password->hash,
+                                                .place = place,
+                                                .line = line});
     if (user->ruled) {
         const char *role = role_of(t, user->name);
         guard_buffer_clear(&t->value);
         guard_buffer_json_string(&t->value, role, strlen(role));
         guard_buffer_text(&t->value, ":1");
-        add_line(t, GUARD_SECTION_CLIENT, user->name, "roles", t->value.failed ? "" : t->value.data, place, line);
+        add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_CLIENT,
+                                                .name = user->name,
+                                                .field = "roles",
+                                                .value = t->value.failed ? "" : t->value.data,
+                                                .place = place,
+                                                .line = line});
     }
 }
 
 /* ---- the whole ---- */
 
+/* Which kinds of rules there are. */
+struct kinds {
+    bool nameless, patterns, of_users;
+    unsigned line; /* of the first pattern, or of the first line there is */
+};
+
+static struct kinds kinds_of(const struct guard_mosquitto_rules *rules)
+{
+    struct kinds kinds = {0};
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct guard_mosquitto_rule *rule = &rules->items[i];
+        kinds.nameless |= !rule->pattern && !rule->user;
+        kinds.of_users |= is_of_users(rule);
+        kinds.patterns |= rule->pattern && !is_of_users(rule);
+        if (!kinds.line)
+            kinds.line = rule->line;
+    }
+    return kinds;
+}
+
+static void assign(struct translating *t, const char *field, const char *value, unsigned line)
+{
+    add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_ASSIGN,
+                                            .name = "",
+                                            .field = field,
+                                            .value = value,
+                                            .place = t->files->acl_file,
+                                            .line = line});
+}
+
+/* No pattern holds for a client whose user name or client id has a wildcard in it. */
+static void close_wildcard_names(struct translating *t, unsigned line)
+{
+    add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_ROLE,
+                                            .name = ROLE_CLOSED,
+                                            .field = "everything",
+                                            .value = "deny all **",
+                                            .place = t->files->acl_file,
+                                            .line = line});
+    assign(t, "wildcard-names-1", ROLE_CLOSED " when username contains \"+\"", line);
+    assign(t, "wildcard-names-2", ROLE_CLOSED " when username contains \"#\"", line);
+    assign(t, "wildcard-names-3", ROLE_CLOSED " when client_id contains \"+\" and named", line);
+    assign(t, "wildcard-names-4", ROLE_CLOSED " when client_id contains \"#\" and named", line);
+    if (t->files->anonymous) {
+        assign(t, "wildcard-names-5", ROLE_CLOSED " when client_id contains \"+\" and anonymous", line);
+        assign(t, "wildcard-names-6", ROLE_CLOSED " when client_id contains \"#\" and anonymous", line);
+    }
+}
+
 static void add_bindings(struct translating *t)
 {
-    const struct guard_mosquitto_rule *first = t->rules.count ? &t->rules.items[0] : NULL;
-    bool nameless = first && !first->pattern && !first->user;
-    bool patterns = first && t->rules.items[t->rules.count - 1].pattern;
-    if (nameless && t->files->anonymous)
-        add_line(t, GUARD_SECTION_ASSIGN, "", ROLE_NAMELESS, ROLE_NAMELESS ":1 when anonymous", t->files->acl_file,
-                 first->line);
-    if (patterns)
-        add_line(t, GUARD_SECTION_DEFAULT, "", "roles", ROLE_PATTERNS, t->files->acl_file, 0);
+    struct kinds kinds = kinds_of(&t->rules);
+    if (kinds.patterns || kinds.of_users)
+        close_wildcard_names(t, kinds.line);
+    if (t->files->anonymous && kinds.nameless)
+        assign(t, ROLE_NAMELESS, ROLE_NAMELESS ":1 when anonymous", kinds.line);
+    else if (t->files->anonymous && kinds.patterns)
+        assign(t, ROLE_NAMELESS, ROLE_PATTERNS " when anonymous", kinds.line);
+    if (kinds.of_users)
+        assign(t, ROLE_OF_USERS, ROLE_OF_USERS " when named", kinds.line);
+    if (kinds.patterns)
+        add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_DEFAULT,
+                                                .name = "",
+                                                .field = "roles",
+                                                .value = ROLE_PATTERNS,
+                                                .place = t->files->acl_file,
+                                                .line = 0});
     if (t->files->acl_file && *t->files->acl_file)
-        add_line(t, GUARD_SECTION_DEFAULT, "", "mode", "off", t->files->acl_file, 0);
+        add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_DEFAULT,
+                                                .name = "",
+                                                .field = "mode",
+                                                .value = "off",
+                                                .place = t->files->acl_file,
+                                                .line = 0});
 }
 
 static void translate(struct translating *t)

@@ -153,8 +153,10 @@ def bind_rule(rule, subject):
 
 def holds(test, subject):
     if not test.name:
-        return subject.username is None
+        return (subject.username is None) == (test.operator == "anonymous")
     values = values_of(subject, test.name)
+    if test.operator == "contains":
+        return any(test.value in value for value in values)
     if test.operator == "=":
         return values == [test.value]
     if test.name in ("jwt.scope", "jwt.scp"):  # RFC 6749 3.3: one string, words parted by blanks

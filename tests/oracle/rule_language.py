@@ -204,9 +204,12 @@ def parse_names(text):
 
 @dataclass
 class Test:
-    """One part of an assignment's `when`: a fact has exactly this value ("="), or has it among others ("has")."""
+    """
+    One part of an assignment's `when`: a fact has exactly this value ("="), has it among others ("has"), or holds it
+    somewhere ("contains").
+    """
 
-    name: str  # "" for `anonymous`
+    name: str  # "" for `anonymous` and `named`, which are the operator then
     operator: str = ""
     value: str = ""
 
@@ -227,10 +230,10 @@ def parse_assignment(line):
     roles = parse_names(" ".join(json.dumps(t) if quoted else t for t, quoted in tokens[:at]))
     tests, rest = [], texts[at + 1 :]
     while rest:
-        if rest[0] == "anonymous":
-            tests.append(Test(""))
+        if rest[0] in ("anonymous", "named"):
+            tests.append(Test("", rest[0]))
             rest = rest[1:]
-        elif len(rest) >= 3 and rest[1] in ("=", "has"):
+        elif len(rest) >= 3 and rest[1] in ("=", "has", "contains"):
             tests.append(Test(*rest[:3]))
             rest = rest[3:]
         else:

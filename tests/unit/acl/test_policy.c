@@ -78,7 +78,7 @@ static void every_fault_of_a_text_is_told(void **state)
         unsigned line, column;
         const char *words;
     } expected[] = {{2, 21, "# must be"},     {3, 14, "expected an action"}, {5, 0, "stands twice"},
-                    {7, 19, "= or has"},      {9, 8, "strict, lenient"},     {11, 11, "','"},
+                    {7, 19, "=, has or"},     {9, 8, "strict, lenient"},     {11, 11, "','"},
                     {12, 0, "unknown field"}, {13, 12, "yes or no"}};
     assert_int_equal(problems.errors, sizeof expected / sizeof *expected);
     for (size_t i = 0; i < problems.count; i++) {

@@ -93,6 +93,17 @@ struct row {
 };
 
 #define OFF "[default]\nmode = off\n"
+#define CLOSED                                                                     \
+    "[role no-patterns]\neverything = deny all **\n\n[assign]\n"                   \
+    "wildcard-names-1 = no-patterns when username contains \"+\"\n"                \
+    "wildcard-names-2 = no-patterns when username contains \"#\"\n"                \
+    "wildcard-names-3 = no-patterns when client_id contains \"+\" and named\n"     \
+    "wildcard-names-4 = no-patterns when client_id contains \"#\" and named\n"     \
+    "wildcard-names-5 = no-patterns when client_id contains \"+\" and anonymous\n" \
+    "wildcard-names-6 = no-patterns when client_id contains \"#\" and anonymous\n"
+#define OF_USERS "user-patterns = user-patterns when named\n"
+#define NAMELESS "anonymous = patterns when anonymous\n"
+#define PATTERNS "\n[default]\nroles = patterns\nmode = off\n"
 
 static const struct row rows[] = {
     {"an empty acl_file allows nothing", NULL, "", 0, GUARD_OK, OFF, ""},
@@ -129,18 +140,22 @@ static const struct row rows[] = {
      "anonymous = anonymous:1 when anonymous\n\n" OFF,
      ""},
     {"patterns of 2.0: anywhere in a level", NULL,
-     "pattern read a/%u/%c/#\npattern write d-%u-x\npattern deny %c%u/b\npattern x/%u%%c\n", GUARD_MOSQUITTO_2_0,
-     GUARD_OK,
-     "[role patterns]\nline-1 = allow subscribe a/${username}/${client_id}/#\nline-2 = allow publish d-${username}-x\n"
-     "line-3 = deny all +/b\n\n[default]\nroles = patterns\nmode = off\n",
+     "pattern read a/%u/%c/#\npattern write d-%u-x\npattern deny %c%u/b\npattern x/%u%%c\npattern %c\n",
+     GUARD_MOSQUITTO_2_0, GUARD_OK,
+     "[role patterns]\nline-5 = allow publish,subscribe ${client_id}\n\n[role user-patterns]\n"
+     "line-1 = allow subscribe a/${username}/${client_id}/#\nline-2 = allow publish d-${username}-x\n"
+     "line-3 = deny all +/b\n\n" CLOSED NAMELESS OF_USERS PATTERNS,
      "3 stricter, 4 left out"},
-    {"patterns of 2.1: whole levels", NULL, "pattern read a/%u/%c/#\npattern write d-%u-x\npattern %c%u/b\n",
-     GUARD_MOSQUITTO_2_1, GUARD_OK,
-     "[role patterns]\nline-1 = allow subscribe a/${username}/${client_id}/#\nline-2 = allow publish d-%u-x\n"
-     "line-3 = allow publish,subscribe %c%u/b\n\n[default]\nroles = patterns\nmode = off\n",
+    {"patterns of 2.1: whole levels", NULL,
+     "pattern read a/%u/%c/#\npattern write d-%u-x\npattern %c%u/b\npattern d-%c\n", GUARD_MOSQUITTO_2_1, GUARD_OK,
+     "[role patterns]\nline-4 = allow publish,subscribe d-%c\n\n[role user-patterns]\n"
+     "line-1 = allow subscribe a/${username}/${client_id}/#\nline-2 = allow publish d-%u-x\n"
+     "line-3 = allow publish,subscribe %c%u/b\n\n" CLOSED NAMELESS OF_USERS PATTERNS,
      ""},
     {"a pattern for everybody", NULL, "user u\npattern read a\n", 0, GUARD_OK,
-     "[role patterns]\nline-2 = allow subscribe a\n\n[default]\nroles = patterns\nmode = off\n", "2 remark"},
+     "[role patterns]\nline-2 = allow subscribe a\n\n" CLOSED NAMELESS PATTERNS, "2 remark"},
+    {"patterns for those with a name only", NULL, "pattern read %u\n", 0, GUARD_OK,
+     "[role user-patterns]\nline-1 = allow subscribe ${username}\n\n" CLOSED OF_USERS "\n" OFF, ""},
     {"a user's lines at two places", NULL, "user b\ntopic a\nuser a\ntopic b\nuser b\ntopic deny c\n", 0, GUARD_OK,
      "[client a]\nroles = \"user:a\":1\n\n[client b]\nroles = \"user:b\":1\n\n[role user:a]\n"
      "line-4 = allow publish,subscribe b\n\n[role user:b]\nline-2 = allow publish,subscribe a\nline-6 = deny all "
