@@ -85,7 +85,7 @@ second_wall() {
   heading "The second wall: a manifest that the pipeline's certificate has published, with a signature that is not its own"
   openssl genpkey -algorithm ed25519 -out "$dir/lib/other.key"
   "$here/release.sh" "$dir/lib/other.key" p100 9.9 "$dir/lib/evil" $(tls pipeline) | sed 's/^/    /'
-  must "pump-1 does not install it: not signed by the pipeline" eval 'update pump-1 p100 2>&1 | grep "not signed"'
+  must "pump-1 does not install it: not signed by the pipeline" eval '{ update pump-1 p100 2>&1 || true; } | grep "not signed"'
   must "it runs what it ran" has pump-1 1.1 p100
   must "the pipeline mends it: release 1.2" eval 'release p100 1.2 && update pump-1 p100 && has pump-1 1.2 p100'
 }
