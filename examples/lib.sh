@@ -257,10 +257,14 @@ audit_show() {
     sed -E "s/^[-0-9]+ //; s/ +/ /g; s/^/    $dim/; s/\$/$plain/" || true
 }
 
-# shell COMMAND[ || …]: shows (but the part behind ||) and runs a command line in $dir/etc, as a person would; what it says is indented
+# shell COMMAND [CODE]: shows and runs a command line in $dir/etc, as a person would, and indents what it says. It must end with
+# that exit code (0).
 shell() {
-  printf '  $ %s\n' "${1% || *}"
-  (cd "$dir/etc" && eval "$1") 2>&1 | sed "s/^/    $dim/; s/\$/$plain/" || { unexpected=1; echo "    ! it failed"; }
+  local code=0
+  printf '  $ %s\n' "$1"
+  (cd "$dir/etc" && eval "$1") >"$dir/shell.out" 2>&1 || code=$?
+  sed "s/^/    $dim/; s/\$/$plain/" "$dir/shell.out"
+  [ "$code" = "${2:-0}" ] || { unexpected=1; echo "    ! exit code $code, expected: ${2:-0}"; }
 }
 
 # policy FILE: shows it without its comments

@@ -77,7 +77,7 @@ without() {
   heading "The issuer is gone, and its address gives rubbish"
   end issuer
   cp "$dir/etc/issuer-keys.json" "$dir/lib/before"
-  shell "$here/fetch-keys.sh $issuer/jwks issuer-keys.json || true"
+  shell "$here/fetch-keys.sh $issuer/jwks issuer-keys.json" 7 # curl: no connection
   start rubbish python3 -c "
 import http.server
 class Rubbish(http.server.BaseHTTPRequestHandler):
@@ -85,7 +85,7 @@ class Rubbish(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b'{\"keys\": []}')
 http.server.HTTPServer(('127.0.0.1', ${port[8081]}), Rubbish).serve_forever()"
   soon curl -fsS "$issuer/jwks" || true
-  shell "$here/fetch-keys.sh $issuer/jwks issuer-keys.json || true"
+  shell "$here/fetch-keys.sh $issuer/jwks issuer-keys.json" 1
   end rubbish
   must "the key set is as it was" cmp -s "$dir/lib/before" "$dir/etc/issuer-keys.json"
   try allowed "the broker does not care: who has a token logs in" pub $(as pump-2 "$new") -t devices/pump-2/data -m 7bar

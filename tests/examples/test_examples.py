@@ -80,6 +80,25 @@ def test_the_index_names_every_example():
     assert index == {p.name for p in EXAMPLES.iterdir() if p.is_dir()}
 
 
+def sample_states():
+    """(file, state) of the SIEM's table."""
+    return re.findall(r"^\| `([\w.-]+)` \| [^|]* \| (tested|untested)", (EXAMPLES / "siem" / "README.md").read_text(), re.M)
+
+
+def test_there_are_samples_of_both_states():
+    assert {state for _, state in sample_states()} == {"tested", "untested"} and len(sample_states()) >= 7
+
+
+@pytest.mark.parametrize(("name", "state"), sample_states())
+def test_a_sample_is_marked_truthfully(name, state):
+    """What a test or a story runs is "tested", and says by which; nothing else is, and says UNTESTED in its head."""
+    users = [p for p in (*TOP.glob("tests/**/test_*.py"), *EXAMPLES.glob("*/run.sh"))
+             if p != Path(__file__) and p.name != name and re.search(rf"(?<![\w-]){re.escape(name)}", p.read_text())]
+    assert bool(users) == (state == "tested"), f"{name}: {[str(u) for u in users] or 'nothing runs it'}"
+    head = "".join((EXAMPLES / "siem" / name).read_text().splitlines(keepends=True)[:12])
+    assert ("UNTESTED" in head) == (state == "untested"), head
+
+
 POLICIES = sorted(str(p.relative_to(EXAMPLES)) for p in EXAMPLES.glob("*/policy*.conf"))
 
 
