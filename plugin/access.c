@@ -206,7 +206,8 @@ static bool on_write(struct check *check)
             audit_write_denied(check, will);
         return false;
     }
-    check->session->slot->messages_in += !will;
+    if (!will)
+        guard_count_message_in(check->session->slot);
     if (plugin->audit_publishes) {
         guard_keep_publish(plugin, check->session, check->event, check->decision.rule, check->time_ns);
         if (will || strncmp(check->event->topic, "$CONTROL/", 9) == 0)
@@ -371,7 +372,7 @@ static bool __attribute__((noinline)) may_publish(struct guard_plugin *plugin, c
         .payload_length = event->payloadlen,
         .now = plugin->now,
     };
-    enum acl_verdict verdict = acl_check(plugin->acl, plugin->rules, slot->subject, &request, &decision);
+    enum acl_verdict verdict = acl_check(plugin->acl, plugin->rules, slot->session->subject, &request, &decision);
     *rule = decision.rule;
     return verdict == ACL_ALLOW;
 }
@@ -388,7 +389,6 @@ static inline int publish(struct guard_plugin *plugin, struct slot *slot, const 
                           bool audited)
 {
     acl_rule_id rule;
-    __builtin_prefetch(slot->face.text); /* a line of its own */
     int64_t time_ns = audited ? guard_clock_real_ns() : 0;
     plugin->now = audited ? time_ns / 1000000000 : guard_plugin_now();
     if (unlikely(plugin->now >= slot->ends_at || (audited && event->topic[0] == '$')))
@@ -400,7 +400,7 @@ static inline int publish(struct guard_plugin *plugin, struct slot *slot, const 
         return check_fully(plugin, slot->session, event);
     if (plugin->audit && unlikely(!audit_accepting(plugin->audit)))
         return check_fully(plugin, slot->session, event);
-    slot->messages_in++;
+    guard_count_message_in(slot);
     plugin->counts.checks[ACCESS_PUBLISH][0]++;
     if (audited)
         guard_keep_publish(plugin, slot->session, event, rule, time_ns);

@@ -112,9 +112,19 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* The next turn is one that no slot was verified in. */
+static void next_turn(struct guard_sessions *sessions)
+{
+    if (++sessions->turn != 0)
+        return;
+    for (size_t i = 0; i <= sessions->mask; i++)
+        sessions->slots[i].verified = 0;
+    sessions->turn = NOT_QUICK + 1;
+}
+
 void guard_sessions_turn(struct guard_sessions *sessions)
 {
-    sessions->turn++;
+    next_turn(sessions);
     if (sessions->quick_turn != NOT_QUICK)
         sessions->quick_turn = sessions->turn;
 }
@@ -127,7 +137,7 @@ void guard_sessions_set_policy(struct guard_sessions *sessions, const struct acl
 
 void guard_sessions_set_quick(struct guard_sessions *sessions, bool quick)
 {
-    sessions->turn++;
+    next_turn(sessions);
     sessions->quick_turn = quick ? sessions->turn : NOT_QUICK;
     sessions->quick_held = false;
 }
@@ -156,7 +166,6 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
         return NULL;
     if (session->state == SESSION_ONLINE && session->subject && sessions->policy) {
         slot->ends_at = session->ends_at;
-        slot->subject = session->subject;
         acl_face_make(sessions->policy, session->subject, &slot->face);
         slot->verified = sessions->turn;
     }
@@ -178,7 +187,7 @@ void guard_session_bind(struct guard_session *session, struct acl_subject *subje
 
 uint64_t guard_session_messages_in(const struct guard_session *session)
 {
-    return session->slot->messages_in;
+    return session->messages_before + session->slot->messages_in;
 }
 
 struct guard_session *guard_sessions_peek(const struct guard_sessions *sessions, const struct mosquitto *client)

@@ -12,17 +12,16 @@
 struct audit;
 
 /*
- * Two lines of memory side by side, and for a delivery the first: with ten thousand clients every other one costs a
- * check a wait. What the quick look-up needs of the session is copied here by guard_sessions_find, and holds while
- * verified is the turn.
+ * Two lines of memory side by side, and of a client with short names a check reads the first alone: with ten thousand
+ * clients every other one costs it a wait. What the quick look-up needs of the session is copied here by
+ * guard_sessions_find, and holds while verified is the turn.
  */
 struct slot {
     const struct mosquitto *client; /* NULL = empty */
     struct guard_session *session;
-    uint64_t verified; /* the turn when the id was last compared; 0: the copies are not good */
     int64_t ends_at;
-    const struct acl_subject *subject;
-    uint64_t messages_in; /* not a copy: it is counted here */
+    uint32_t verified;    /* the turn when the id was last compared; 0: the copies are not good */
+    uint32_t messages_in; /* not a copy: counted here since session->messages_before */
     struct acl_face face;
 };
 _Static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
@@ -40,8 +39,8 @@ struct guard_sessions {
     size_t mask;
     size_t byte_mask; /* mask * sizeof(struct slot) */
     unsigned shift;   /* of a hash, so that its upper bits come to lie under byte_mask */
-    uint64_t turn;
-    uint64_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
+    uint32_t turn;
+    uint32_t quick_turn; /* turn, or 1, which no entry has, while the quick look-up is switched off */
     bool quick_held;     /* it would be switched on, but for guard_sessions_hold_quick */
     size_t count;
     const struct acl_policy *policy; /* that faces are made for; NULL: nothing is quick */
@@ -98,6 +97,13 @@ static inline struct slot *guard_sessions_quick(const struct guard_sessions *ses
     /* only guard_sessions_find sets verified, and what makes an entry another one takes it back (0) or begins a new
      * turn */
     return __builtin_expect(slot->verified == sessions->quick_turn, 1) ? slot : NULL;
+}
+
+/* A publish, or another message that came from the client. */
+static inline void guard_count_message_in(struct slot *slot)
+{
+    if (__builtin_expect(++slot->messages_in == 0, 0))
+        slot->session->messages_before += UINT64_C(1) << 32;
 }
 
 #endif
