@@ -85,7 +85,7 @@ struct guard_session {
     bool cached;               /* the credential was not verified again */
     int port;
     uint64_t messages_denied;
-    uint64_t messages_before; /* that came, and are not in slot->messages_in */
+    uint64_t messages_before;      /* that came, and are not in slot->messages_in */
     enum guard_reason kick_reason; /* why the plugin ended it; GUARD_REASON_NONE */
     bool will_after_kick;          /* its will may still be published although ends_at has passed */
     bool announced;                /* DERIVED, but the trail has its connect (2.1) */
