@@ -2,8 +2,7 @@
 #include "ctl/commands.h"
 
 #include "auth/password.h"
-#include "ctl/import.h"
-#include "store/mosquitto_files.h"
+#include "ctl/import_mosquitto.h"
 
 #include <string.h>
 
@@ -65,20 +64,24 @@ static int run(const struct ctl_command *command, int argc, char **argv)
         rc = parse_broker(command, broker, &files.version);
     if (rc == CTL_OK)
         rc = read_files(&import, &files);
-    return ctl_import_finish(&import, rc, NULL, NULL);
+    return ctl_import_finish(&import, rc, ctl_import_mosquitto_verify, &files);
 }
 
 const struct ctl_command ctl_import_mosquitto = {
     .name = "import mosquitto-files",
     .summary = "make a policy of Mosquitto's password_file and acl_file",
-    .usage = "usage: guardctl import mosquitto-files [--password-file FILE] [--acl-file FILE] [OPTION]…\n"
-             "\n"
-             "  --password-file FILE  as mosquitto_passwd writes it; the hashes are carried over\n"
-             "  --acl-file FILE       user, topic and pattern lines\n"
-             "  --broker 2.0|2.1      whose reading of the two files holds (2.0): 2.1 replaces %u and %c only where "
-             "they are\n"
-             "                        a whole level, and refuses a password file with a bad line\n"
-             "  --anonymous           mosquitto.conf says allow_anonymous true: the anonymous part of the acl_file "
-             "stays in use\n" CTL_IMPORT_HELP,
+    .usage =
+        "usage: guardctl import mosquitto-files [--password-file FILE] [--acl-file FILE] [OPTION]…\n"
+        "\n"
+        "  --password-file FILE  as mosquitto_passwd writes it; the hashes are carried over\n"
+        "  --acl-file FILE       user, topic and pattern lines\n"
+        "  --broker 2.0|2.1      whose reading of the two files holds (2.0): 2.1 replaces %u and %c only where "
+        "they are\n"
+        "                        a whole level, and refuses a password file with a bad line\n"
+        "  --anonymous           mosquitto.conf says allow_anonymous true: the anonymous part of the acl_file "
+        "stays in use\n"
+        "\n"
+        "--verify starts the broker itself (--mosquitto, or the one on PATH) on a free loopback port, in a temporary\n"
+        "folder, with a copy of the acl_file, and asks it N random publishes and deliveries.\n" CTL_IMPORT_HELP,
     .run = run,
 };

@@ -307,9 +307,27 @@ static void close_wildcard_names(struct translating *t, unsigned line)
     }
 }
 
+/* What the broker puts into a pattern all the same, or passes over; the plugin refuses such a name at CONNECT. */
+static void note_odd_names(struct translating *t)
+{
+    for (size_t i = 0; i < t->user_count; i++) {
+        const struct user *user = &t->users[i];
+        if (!strpbrk(user->name, "/+#") && user->name[0] != '$')
+            continue;
+        guard_translation_note(t->out, GUARD_NOTE_STRICTER,
+                               user->password ? t->files->password_file : t->files->acl_file,
+                               user->password ? user->password->line : user->line,
+                               "user '%.64s' is refused at CONNECT, or with `identity_check log` gets nothing from "
+                               "patterns with %%u: its name cannot stand in a level of a topic",
+                               user->name);
+    }
+}
+
 static void add_bindings(struct translating *t)
 {
     struct kinds kinds = kinds_of(&t->rules);
+    if (kinds.of_users)
+        note_odd_names(t);
     if (kinds.patterns || kinds.of_users)
         close_wildcard_names(t, kinds.line);
     if (t->files->anonymous && kinds.nameless)

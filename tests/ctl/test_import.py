@@ -1,6 +1,9 @@
 """guardctl import: what every kind does, shown with mosquitto-files."""
 import json
+import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -100,3 +103,64 @@ def test_usage(guardctl, files, options, says):
     assert result.returncode == 2
     assert says in result.stderr
     assert not result.stdout
+
+
+VERIFIED = "topic read public/#\nuser bob\ntopic readwrite home/+\ntopic deny home/x\nuser eve\ntopic write $x/+/a\npattern write dev/%c/up\npattern read to-%u/#\n"
+
+
+@pytest.fixture(scope="module")
+def mosquitto():
+    found = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+    if not found:
+        pytest.skip("no mosquitto is installed")
+    return found
+
+
+def test_verify_against_the_broker(guardctl, files, tmp_path, mosquitto):
+    """The old semantics are the broker's own: a Mosquitto with the acl_file is asked the same."""
+    options = [*files(None, VERIFIED), "--anonymous", "-o", "policy.conf", "--mosquitto", mosquitto]
+    result = imported(guardctl, *options, "--verify", 3000)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "verify: 3000 decisions by seed 1, 0 stricter, 0 wider\n"
+    assert (tmp_path / "policy.conf").is_file()
+
+
+def test_verify_tells_what_is_stricter(guardctl, files, mosquitto):
+    """Announced by the report: told, and written all the same."""
+    options = [*files(None, "user bob\ntopic **\n"), "-o", "policy.conf", "--mosquitto", mosquitto, "--verify", 50, "--seed", 7]
+    result = imported(guardctl, *options)
+    assert result.returncode == 1
+    assert "stricter: user bob, client id" in result.stderr and "publish **: was allowed, would be denied" in result.stderr
+    assert ", 0 wider, of what the report names" in result.stderr
+    assert imported(guardctl, *options).stderr == result.stderr, "the same seed asks the same"
+
+
+def test_verify_finds_what_is_not_announced(guardctl, files, tmp_path, mosquitto):
+    """The broker is asked with another file than the one that was read: both directions are found, nothing is written."""
+    fake = tmp_path / "broker"  # the broker with its own idea of the file
+    fake.write_text('#!/bin/sh\n[ "$1" = -h ] || sed -i "s,home,away," "$(dirname "$2")/acl"\nexec ' + mosquitto + ' "$@"\n', encoding="utf-8")
+    fake.chmod(0o700)
+    result = imported(guardctl, *files(None, "user bob\ntopic home/a\ntopic away/b\n"), "-o", "policy.conf", "--verify", 300,
+                      "--mosquitto", fake)
+    assert result.returncode == 1
+    assert "wider: user bob" in result.stderr and result.stderr.endswith("wider: nothing was written\n")
+    assert not (tmp_path / "policy.conf").exists()
+
+
+def test_verify_needs_the_right_broker(guardctl, files, mosquitto):
+    other = "2.1" if "2.0" in version_of(mosquitto) else "2.0"
+    for passwords, acl, options, says in (
+        (None, "topic a\n", ["--mosquitto", "/nowhere/mosquitto"], "there is no such program"),
+        (None, "topic a\n", ["--mosquitto", "/bin/true"], "does not say which Mosquitto it is"),
+        (None, "topic a\n", ["--mosquitto", mosquitto, "--broker", other], "and --broker says"),
+        (f"bob:{HASH}\n", None, [], "--verify replays what an acl_file decides"),
+        (None, "# nothing\n", [], "there is nothing to verify"),
+    ):
+        result = imported(guardctl, *files(passwords, acl), *options, "--verify", 10)
+        assert result.returncode == 2, options
+        assert says in result.stderr
+        assert not result.stdout
+
+
+def version_of(mosquitto):
+    return subprocess.run([mosquitto, "-h"], capture_output=True, text=True, check=False).stdout.splitlines()[0]

@@ -156,6 +156,9 @@ static const struct row rows[] = {
      "[role patterns]\nline-2 = allow subscribe a\n\n" CLOSED NAMELESS PATTERNS, "2 remark"},
     {"patterns for those with a name only", NULL, "pattern read %u\n", 0, GUARD_OK,
      "[role user-patterns]\nline-1 = allow subscribe ${username}\n\n" CLOSED OF_USERS "\n" OFF, ""},
+    {"a name that cannot stand in a level", "a/b:$1\nc:$2\n", "pattern read %u\nuser $d\ntopic x\n", 0, GUARD_OK, NULL,
+     "3 stricter, 1 stricter"},
+    {"is nothing to worry about where no pattern uses it", "a/b:$1\n", "pattern read %c\n", 0, GUARD_OK, NULL, ""},
     {"a user's lines at two places", NULL, "user b\ntopic a\nuser a\ntopic b\nuser b\ntopic deny c\n", 0, GUARD_OK,
      "[client a]\nroles = \"user:a\":1\n\n[client b]\nroles = \"user:b\":1\n\n[role user:a]\n"
      "line-4 = allow publish,subscribe b\n\n[role user:b]\nline-2 = allow publish,subscribe a\nline-6 = deny all "
