@@ -447,6 +447,12 @@ const char *guard_options_restart_needed(const struct guard_options *now, const 
     return buffer;
 }
 
+bool guard_option_reloads(const char *name)
+{
+    const struct option_row *row = find(name);
+    return row && row->change == ON_RELOAD;
+}
+
 static void print_values(FILE *to, const struct option_row *row)
 {
     if (row->type == OPTION_NUMBER)

@@ -123,6 +123,9 @@ void guard_options_free(struct guard_options *options);
 const char *guard_options_restart_needed(const struct guard_options *now, const struct guard_options *wanted,
                                          char *buffer, size_t size);
 
+/* Whether the option may change while the broker runs (SIGHUP). False for a name that there is not. */
+bool guard_option_reloads(const char *name);
+
 /* Prints the table as the rows of the manual's Markdown table (docs/configuration.md). */
 void guard_options_print_markdown(FILE *to);
 

@@ -7,6 +7,7 @@
 extern const struct ctl_command ctl_check;
 extern const struct ctl_command ctl_explain;
 extern const struct ctl_command ctl_lint;
+extern const struct ctl_command ctl_doctor;
 extern const struct ctl_command ctl_passwd;
 extern const struct ctl_command ctl_certificate;
 extern const struct ctl_command ctl_token_verify;

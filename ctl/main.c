@@ -11,6 +11,7 @@ static const struct ctl_command *const commands[] = {
     &ctl_check,
     &ctl_explain,
     &ctl_lint,
+    &ctl_doctor,
     &ctl_passwd,
     &ctl_certificate,
     &ctl_token_verify,

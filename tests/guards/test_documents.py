@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import doctor_table
 import option_table
 from repository import TOP, option_rows, read, sources
 
@@ -73,6 +74,11 @@ def test_the_manual_pages_say_what_guardctl_and_the_options_say(build):
         assert f"\n.BR {row['name']} " in text, f"{row['name']} is not in mosquitto_guard.5"
         assert row["help"].replace("`", "") in text
     assert "@" not in text
+
+
+def test_the_list_of_findings_is_current(build):
+    """As guardctl doctor has them. To mend: tests/guards/doctor_table.py build/release/guardctl --write"""
+    assert doctor_table.markdown(build / "guardctl") in read(doctor_table.MANUAL)
 
 
 def test_completion_offers_every_command(build):
