@@ -1,6 +1,5 @@
 /* Compiles what the policy file and Redis hold together: the file's part is fixed, Redis adds. */
 #include "acl/acl.h"
-#include "acl/image.h"
 #include "plugin/policy_files.h"
 #include "plugin/policy_store.h"
 #include "plugin/policy_store_internal.h"
@@ -142,54 +141,6 @@ static struct guard_policy_set *take_all(struct guard_plugin *plugin, const stru
     return set;
 }
 
-/* ---- from a snapshot ---- */
-
-/* The compiled roles of the image, those that changed since, and the bindings. NULL: it cannot be used. */
-static struct acl_policy *restore_rules(const struct guard_store_update *update, struct guard_problems *problems)
-{
-    struct acl_policy *base = NULL, *policy = NULL;
-    struct guard_policy_text text = {0};
-    const char **roles = calloc(update->section_count + 1, sizeof *roles);
-    struct acl_edit edit = {.text = &text, .roles = roles, .bindings = true};
-    struct acl_compile_options options = {.keep_bad_roles = true, .ignore_clients = true};
-    int rc = roles ? acl_policy_load(update->image, update->image_length, &base) : GUARD_ERR_NOMEM;
-    for (size_t i = 0; i < update->section_count && rc == GUARD_OK; i++) {
-        const struct guard_store_section *section = &update->sections[i];
-        if (section->kind == GUARD_STORE_ROLE)
-            roles[edit.role_count++] = section->name;
-        rc = guard_policy_view_lines(&text, section->lines, section->count);
-    }
-    if (rc == GUARD_OK)
-        acl_policy_edit(base, &edit, &options, &policy, problems);
-    acl_policy_release(base);
-    guard_policy_text_free(&text);
-    free(roles);
-    return policy;
-}
-
-static struct guard_policy_set *take_image(struct guard_plugin *plugin, const struct guard_store_update *update,
-                                           struct guard_problems *problems)
-{
-    struct guard_policy_store *link = plugin->policy_store;
-    struct guard_policy_set *set = NULL;
-    if (link->file.count) /* what was saved was made with the file as it was */
-        return NULL;
-    struct acl_policy *acl = restore_rules(update, problems);
-    if (acl && guard_kept_take(&link->redis, update, false) == GUARD_OK)
-        set = guard_policy_set_of(acl, update->clients); /* takes acl over */
-    else
-        acl_policy_release(acl);
-    if (set)
-        name_set(plugin, set);
-    return set;
-}
-
-struct acl_policy *guard_policy_combine_image(struct guard_plugin *plugin)
-{
-    const struct guard_policy_store *link = plugin->policy_store;
-    return link->latest && link->delivered && !link->file.count ? acl_policy_retain(link->latest->acl) : NULL;
-}
-
 /* ---- edits ---- */
 
 struct edit {
@@ -273,22 +224,23 @@ static struct acl_policy *compacted(struct acl_policy *policy)
     return compact;
 }
 
-static struct acl_policy *edit_rules(struct guard_policy_store *link, const struct guard_store_update *update,
-                                     struct guard_problems *problems)
+/* base with the update in it, and with all bindings if it has none yet. */
+static struct acl_policy *edit_rules(struct guard_policy_store *link, struct acl_policy *base, bool bindings,
+                                     const struct guard_store_update *update, struct guard_problems *problems)
 {
-    struct edit edit = {0};
+    struct edit edit = {.bindings = bindings};
     struct guard_policy_text merged = {0};
     struct acl_policy *policy = NULL;
     int rc = collect_roles(link, update, &edit, problems);
     if (rc == GUARD_OK && edit.bindings)
         rc = collect_bindings(link, update, &edit, &merged, problems);
     if (rc == GUARD_OK && !edit.role_count && !edit.bindings) {
-        policy = acl_policy_retain(link->latest->acl);
+        policy = acl_policy_retain(base);
     } else if (rc == GUARD_OK) {
         struct acl_edit change = {
             .text = &edit.text, .roles = edit.roles, .role_count = edit.role_count, .bindings = edit.bindings};
         struct acl_compile_options options = {.keep_bad_roles = true, .ignore_clients = true};
-        acl_policy_edit(link->latest->acl, &change, &options, &policy, problems);
+        acl_policy_edit(base, &change, &options, &policy, problems);
     }
     guard_policy_text_free(&edit.text);
     guard_policy_text_free(&merged);
@@ -300,12 +252,46 @@ static struct guard_policy_set *take_edit(struct guard_plugin *plugin, const str
                                           struct guard_problems *problems)
 {
     struct guard_policy_store *link = plugin->policy_store;
-    struct acl_policy *acl = edit_rules(link, update, problems);
+    struct acl_policy *acl = edit_rules(link, link->latest->acl, false, update, problems);
     struct guard_clients *clients = update->clients ? combine_clients(link->redis_clients, &link->file, problems)
                                                     : guard_clients_ref(link->latest->clients);
     struct guard_policy_set *set = NULL;
     if (acl && clients && guard_kept_take(&link->redis, update, link->file.count > 0) == GUARD_OK)
         set = guard_policy_set_derive(link->latest, acl, clients); /* takes acl over */
+    else
+        acl_policy_release(acl);
+    guard_clients_unref(&clients);
+    if (set)
+        name_set(plugin, set);
+    return set;
+}
+
+/* ---- from a snapshot ---- */
+
+/* What is kept beside a file are all roles, also those that the update, which comes with an image, does not tell. */
+static int keep_restored(struct guard_policy_store *link, const struct guard_store_update *update)
+{
+    struct guard_policy_text text = {0};
+    if (!link->file.count)
+        return guard_kept_take(&link->redis, update, false);
+    int rc = guard_store_copy_policy(link->store, &text);
+    if (rc == GUARD_OK)
+        rc = guard_kept_take_text(&link->redis, &text);
+    guard_policy_text_free(&text);
+    return rc;
+}
+
+static struct guard_policy_set *take_image(struct guard_plugin *plugin, const struct guard_store_update *update,
+                                           struct guard_problems *problems)
+{
+    struct guard_policy_store *link = plugin->policy_store;
+    struct guard_policy_set *set = NULL;
+    struct acl_policy *base = guard_policy_image_load(link, update);
+    struct acl_policy *acl = base ? edit_rules(link, base, true, update, problems) : NULL;
+    struct guard_clients *clients = acl ? combine_clients(link->redis_clients, &link->file, problems) : NULL;
+    acl_policy_release(base);
+    if (clients && keep_restored(link, update) == GUARD_OK)
+        set = guard_policy_set_of(acl, clients); /* takes acl over */
     else
         acl_policy_release(acl);
     guard_clients_unref(&clients);

@@ -109,6 +109,27 @@ int guard_kept_take(struct guard_kept_policy *kept, const struct guard_store_upd
     return rc;
 }
 
+static enum guard_store_kind kind_of(const struct guard_policy_line *line)
+{
+    return line->section == GUARD_SECTION_ROLE     ? GUARD_STORE_ROLE
+           : line->section == GUARD_SECTION_ASSIGN ? GUARD_STORE_ASSIGN
+                                                   : GUARD_STORE_DEFAULT;
+}
+
+int guard_kept_take_text(struct guard_kept_policy *kept, const struct guard_policy_text *text)
+{
+    int rc = GUARD_OK;
+    for (size_t from = 0, to; from < text->count && rc == GUARD_OK; from = to) {
+        const struct guard_policy_line *first = &text->lines[from];
+        for (to = from + 1; to < text->count; to++)
+            if (text->lines[to].section != first->section || strcmp(text->lines[to].name, first->name) != 0)
+                break;
+        struct guard_store_section section = {kind_of(first), first->name, first, to - from};
+        rc = keep_section(kept, &section, false);
+    }
+    return rc;
+}
+
 int guard_kept_view(const struct guard_kept_policy *kept, struct guard_policy_text *view)
 {
     int rc = GUARD_OK;

@@ -219,19 +219,19 @@ static void *get_image(void *context)
 {
     struct guard_plugin *plugin = context;
     pthread_mutex_lock(&plugin->policy_store->lock);
-    struct acl_policy *image = guard_policy_combine_image(plugin);
+    struct guard_policy_image *image = guard_policy_combine_image(plugin);
     pthread_mutex_unlock(&plugin->policy_store->lock);
     return image;
 }
 
 static int write_image(const void *image, const struct guard_sink *sink)
 {
-    return acl_policy_write(image, sink);
+    return guard_policy_image_write(image, sink);
 }
 
 static void free_image(void *image)
 {
-    acl_policy_release(image);
+    guard_policy_image_free(image);
 }
 
 /* ---- start and stop ---- */

@@ -1,9 +1,11 @@
-/* What the parts of the policy's Redis home share. Included by plugin/policy_{store,combine,state}.c only. */
+/* What the parts of the policy's Redis home share. Included by plugin/policy_{store,combine,image,kept,state}.c only.
+ */
 #ifndef GUARD_PLUGIN_POLICY_STORE_INTERNAL_H
 #define GUARD_PLUGIN_POLICY_STORE_INTERNAL_H
 
 #include "core/clients.h"
 #include "core/policy_text.h"
+#include "core/slab.h"
 #include "plugin/background.h"
 #include "plugin/plugin.h"
 #include "plugin/policy_set.h"
@@ -53,6 +55,8 @@ struct guard_kept_section *guard_kept_find(const struct guard_kept_policy *kept,
                                            const char *name);
 /* Takes the sections of an update, of roles only if asked to: GUARD_OK or GUARD_ERR_NOMEM. */
 int guard_kept_take(struct guard_kept_policy *kept, const struct guard_store_update *update, bool roles);
+/* The same of a whole policy, roles included; nothing is kept yet. */
+int guard_kept_take_text(struct guard_kept_policy *kept, const struct guard_policy_text *text);
 /* Appends all that is kept. GUARD_OK or GUARD_ERR_NOMEM. */
 int guard_kept_view(const struct guard_kept_policy *kept, struct guard_policy_text *view);
 void guard_kept_free(struct guard_kept_policy *kept);
@@ -66,13 +70,28 @@ void guard_kept_free(struct guard_kept_policy *kept);
 struct guard_policy_set *guard_policy_combine_update(struct guard_plugin *plugin,
                                                      const struct guard_store_update *update);
 
-/* The compiled rules in force, a reference to be saved with them; NULL if they cannot be used alone. */
-struct acl_policy *guard_policy_combine_image(struct guard_plugin *plugin);
-
 /* The same policy under another guard:version, or NULL. */
 struct guard_policy_set *guard_policy_combine_renamed(struct guard_plugin *plugin, uint64_t version);
 
 void guard_policy_combine_free(struct guard_policy_store *link);
+
+/* ---- policy_image.c ---- */
+
+/* What is saved of the policy in force: its rules as they were compiled, and with which file. */
+struct guard_policy_image {
+    struct acl_policy *acl; /* a reference */
+    char file_digest[13];
+    uint64_t file_lines;
+};
+
+/* With the lock. NULL: there is nothing to save, or no memory. guard_policy_image_free frees it, on any thread. */
+struct guard_policy_image *guard_policy_combine_image(struct guard_plugin *plugin);
+/* GUARD_OK, or an error. */
+int guard_policy_image_write(const struct guard_policy_image *image, const struct guard_sink *sink);
+void guard_policy_image_free(struct guard_policy_image *image);
+/* The rules in an update's image, a reference; NULL: of another file or engine, or no image. */
+struct acl_policy *guard_policy_image_load(const struct guard_policy_store *link,
+                                           const struct guard_store_update *update);
 
 /* ---- policy_state.c ---- */
 

@@ -113,19 +113,83 @@ def test_rules_of_another_engine_are_compiled_anew(saved, redis):
     assert broker.log().count(ANEW) == said
 
 
-def test_beside_a_policy_file_rules_are_compiled_anew(make_broker, redis, tmp_path):
-    """What was compiled was compiled with the file as it was: a file edited while the broker was down counts."""
+FILE = users("file") + """\
+[role file]
+f = allow publish file/1
+[role w]
+fixed = allow publish file/${username}
+[assign]
+mine = file when username = "file"
+"""
+
+
+@pytest.fixture
+def beside_a_file(make_broker, redis):
+    """As saved, with a policy file whose part is fixed beside Redis."""
     snapshot = redis.folder / "snapshot"
-    redis.load(POLICY)
-    broker = make_broker("[role file]\nf = allow publish file/1\n[default]\nroles = file\n",
-                         options={"redis_url": redis.url, "snapshot_file": str(snapshot), "auth_throttle_failures": "1000"})
+    redis.load(RULES)
+    broker = make_broker(FILE, options={"redis_url": redis.url, "snapshot_file": str(snapshot), "auth_throttle_failures": "1000"})
     broker.trail.wait("policy-reload", event__outcome="success", mosquitto__policy__source="redis")
     wait_until(snapshot.exists, 10, "the snapshot")
+    return broker, snapshot
+
+
+def with_file(broker, name):
+    """What a client may do by the rules of both."""
+    known = decisions(broker, name)
+    client = broker.client(name, name, "pw", version=V5).open()
+    return {**known, **{topic: client.publish(topic) for topic in ("file/1", "file/2", f"file/{name}")}}
+
+
+@pytest.mark.memory
+def test_beside_the_same_policy_file_compiled_rules_are_used(beside_a_file, redis):
+    """With what changed since; and a reload of the file meets all roles of Redis, also those that were not compiled again."""
+    broker, snapshot = beside_a_file
+    size = snapshot.stat().st_size
+    a = broker.client("a", "a", "pw", version=V5).open()
+    redis("HSET", "guard:role:device", "new", "allow publish new/#")
+    redis("HSET", "guard:role:w", "new", "allow publish new/#")  # the file's alone
+    becomes(a, "new/1", 0)
+    wait_until(lambda: snapshot.stat().st_size > size, 10, "the changes")
+    before = {name: with_file(broker, name) for name in ("a", "w", "c", "file")}
+    assert before["file"]["file/1"] == 0 and before["w"]["file/w"] == 0 and before["w"]["new/1"] == before["a"]["new/1"] == 0
+    without_redis(broker, redis)
+    assert {name: with_file(broker, name) for name in ("a", "w", "c", "file")} == before
+    assert ANEW not in broker.log()
+    broker.hang_up(FILE.replace("file/1", "file/2"))
+    wait_until(lambda: with_file(broker, "file")["file/2"] == 0, 10, "the file's new rule")
+    after = {name: with_file(broker, name) for name in ("a", "w", "c")}
+    assert after == {name: before[name] for name in ("a", "w", "c")}
+
+
+def test_beside_another_policy_file_rules_are_compiled_anew(beside_a_file, redis):
+    """What was compiled was compiled with the file as it was: a file edited while the broker was down counts."""
+    broker, snapshot = beside_a_file
     broker.stop()
     redis.stop()
-    broker.policy_file.write_text("[role file]\nf = allow publish file/2\n[default]\nroles = file\n")
+    broker.policy_file.write_text("# a remark\n" + FILE)  # rules know their lines
     broker.start()
-    w = broker.client("w", "w", "pw", version=V5).open()
-    a = broker.client("a", "a", "pw", version=V5).open()
-    assert a.publish("file/2") == 0 and a.publish("file/1") == 0x87 and w.publish("file/1") == 0
+    wait_until(lambda: ANEW in broker.log(), 10, "the rules to be compiled anew")
+    broker.stop()
+    broker.policy_file.write_text(FILE.replace("file/1", "file/2"))
+    inode = snapshot.stat().st_ino
+    broker.start()
+    may = with_file(broker, "file")
+    assert may["file/2"] == 0 and may["file/1"] == 0x87 and with_file(broker, "w")["file/w"] == 0
+    said = broker.log().count(ANEW)
+    assert said == 2
+    wait_until(lambda: snapshot.stat().st_ino != inode, 10, "the snapshot to be written anew")
+    broker.restart()
+    assert with_file(broker, "file") == may and broker.log().count(ANEW) == said
+
+
+def test_without_the_policy_file_rules_are_compiled_anew(beside_a_file, redis):
+    """What the file gave is gone with it."""
+    broker, _ = beside_a_file
+    broker.stop()
+    redis.stop()
+    broker.options["policy_file"] = None
+    broker.start()
+    assert broker.client("a", "a", "pw", version=V5).open().publish("devices/a/data") == 0
+    assert broker.client("file", "file", "pw", version=V5).connect() == 0x87
     assert ANEW in broker.log()

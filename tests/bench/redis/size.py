@@ -175,18 +175,42 @@ def edits(bench, broker):
     client._stop_loop()
 
 
-def from_snapshot(bench, broker):
+FILE = """\
+[role file]
+x = allow publish file/#
+[assign]
+file = file when username = "probe"
+"""
+
+
+def beside_a_file(bench):
+    """A broker with a policy file of its own, stopped when its snapshot is written."""
+    folder = bench.folder / "beside"
+    broker = bench.broker(bench.redis.url, snapshot_file=bench.folder / "snapshot-beside", policy_file=folder / "policy.conf")
+    folder.mkdir()
+    (folder / "policy.conf").write_text(FILE)
+    bench.start(broker)
+    bench.taken(broker)
+    say("beside a policy file: broker's memory after the first sync: MiB", f"{memory(broker) / 1024:.0f}")
+    wait_until(lambda: (bench.folder / "snapshot-beside").exists(), 120, "the snapshot")
+    broker.stop()
+    return broker
+
+
+def from_snapshot(bench, broker, beside):
     wait_until(lambda: (bench.folder / "snapshot").stat().st_size > 20 * bench.arguments.clients, 120, "the snapshot")
     broker.stop()
     say("snapshot: MiB", f"{(bench.folder / 'snapshot').stat().st_size / 2**20:.0f}")
     bench.redis.stop()
-    began = time.monotonic()
-    broker.start()
-    say("start from the snapshot, Redis gone, until the broker listens: seconds", f"{time.monotonic() - began:.2f}")
-    bench.taken(broker, 3)
-    say("  CPU seconds of the broker's thread until then", f"{threads(broker)['mosquitto'][1]:.2f}")
-    Client(broker, "asker", "probe", "pw", version=V5).open()._stop_loop()
-    broker.stop()
+    for one, what, count in (broker, "", 3), (beside, ", beside a policy file", 2):
+        began = time.monotonic()
+        one.start()
+        say(f"start from the snapshot, Redis gone{what}, until the broker listens: seconds", f"{time.monotonic() - began:.2f}")
+        bench.taken(one, count)
+        say("  CPU seconds of the broker's thread until then", f"{threads(one)['mosquitto'][1]:.2f}")
+        assert "compiled anew" not in one.log()
+        Client(one, "asker", "probe", "pw", version=V5).open()._stop_loop()
+        one.stop()
 
 
 def main():
@@ -213,9 +237,10 @@ def main():
             say("  bytes a client record in Redis", f"{(used_memory(bench.redis) - before) / max(1, arguments.clients):.0f}")
             with_all = first_sync(bench, "the roles and the client records")
             say("  bytes a client record in the broker", f"{(with_all - with_roles) * 1024 / max(1, arguments.clients):.0f}")
+            beside = beside_a_file(bench)
             broker = under_the_probe(bench)
             edits(bench, broker)
-            from_snapshot(bench, broker)
+            from_snapshot(bench, broker, beside)
         finally:
             bench.close()
 
