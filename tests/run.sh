@@ -14,7 +14,9 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
                  the Debian package in clean roots, and the tests inside a Debian 13 (its broker, libraries, compiler;
                  with Redis, then with Valkey)
   --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
-                 2.0.21 2.1.2 examples package debian13 valkey
+                 2.0.21 2.1.2 examples package debian13 valkey soak
+                 soak: half an hour each of 2,000 clients under ASan and TSan, policy in a file and in Redis, two hours in
+                 all; GUARD_SOAK_SECONDS, GUARD_SOAK_CLIENTS change that. Runs only if it is named
   --jobs N       brokers under test at the same time (default: two a core)
   -v             show the whole output of the tests, not only of those that fail
 
@@ -123,6 +125,7 @@ wants() {
   case $1 in
     unit | tools | guards | integration) return 0 ;;
     fault | asan | valgrind | fuzz | examples) [ "$quick" = no ] ;;
+    soak) return 1 ;;
     *) [ "$matrix" = yes ] ;;
   esac
 }
@@ -188,7 +191,7 @@ rooted() {
 
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey) ;;
+    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey | soak) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -231,4 +234,10 @@ for version in 2.0.21 2.1.2; do
 done
 if wants debian13; then rooted debian13 trixie --quick --only unit,integration; fi
 if wants valkey; then GUARD_REDIS=valkey-server rooted valkey trixie --only tools; fi
+if wants soak && provided system; then
+  export GUARD_SOAK_SECONDS=${GUARD_SOAK_SECONDS:-1800} GUARD_SOAK_CLIENTS=${GUARD_SOAK_CLIENTS:-2000}
+  for under in asan tsan; do
+    build "$under" && GUARD_UNDER=$under python "soak-$under" tests/integration/test_soak.py -s
+  done
+fi
 finish

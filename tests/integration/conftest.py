@@ -1,8 +1,8 @@
 """
 Fixtures of the integration tests. Every test has its own broker, folder and ports. Environment:
   GUARD_BROKER   path of the Mosquitto under test (default: the installed one)
-  GUARD_BUILD    build folder with mosquitto_guard.so and guardctl (default: build/release; asan: build/asan)
-  GUARD_UNDER    "asan" or "valgrind": run the broker under that checker
+  GUARD_BUILD    build folder with mosquitto_guard.so and guardctl (default: build/release; asan: build/asan, tsan: build/tsan)
+  GUARD_UNDER    "asan", "tsan" or "valgrind": run the broker under that checker
 """
 import os
 import subprocess

@@ -11,10 +11,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[3]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto"
 UNDER = os.environ.get("GUARD_UNDER", "")
-BUILD = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / {"asan": "asan", "valgrind": "dev"}.get(UNDER, "release")).resolve()
+BUILD = Path(os.environ.get("GUARD_BUILD") or TOP / "build" / {"asan": "asan", "tsan": "tsan", "valgrind": "dev"}.get(UNDER, "release")).resolve()
 PLUGIN = BUILD / "mosquitto_guard.so"
 GUARDCTL = BUILD / "guardctl"
-SLOWNESS = {"valgrind": 20, "asan": 3}.get(UNDER, 1)  # time limits are stretched by this
+SLOWNESS = {"valgrind": 20, "asan": 3, "tsan": 5}.get(UNDER, 1)  # time limits are stretched by this
 
 VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
             "--errors-for-leak-kinds=definite", "--keep-debuginfo=yes", "--num-callers=30",
@@ -151,6 +151,9 @@ class Broker:
             command = VALGRIND + command
         elif UNDER == "asan":
             environment.update(asan_environment())
+        elif UNDER == "tsan":
+            command = ["setarch", "--addr-no-randomize", *command]  # its shadow wants certain addresses
+            environment.update(tsan_environment())
         before = len(self.log())
         with open(self.log_file, "ab") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
@@ -223,11 +226,21 @@ class Broker:
         self.stop()
 
 
+def runtime(name):
+    """The path of a library of the compiler's, to be preloaded."""
+    return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def asan_environment():
-    """Environment in which an uninstrumented broker can load the instrumented plugin."""
-    def library(name):
-        return subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+    """Environment in which an uninstrumented broker can load the instrumented plugin. A test may add to ASAN_OPTIONS."""
     # leaks: the broker's own would be reported too; valgrind looks for ours
-    return {"LD_PRELOAD": f"{library('libasan.so')}:{library('libubsan.so')}",
-            "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99:handle_segv=1:detect_stack_use_after_return=1",
+    mine = "detect_leaks=0:abort_on_error=0:exitcode=99:handle_segv=1:detect_stack_use_after_return=1"
+    return {"LD_PRELOAD": f"{runtime('libasan.so')}:{runtime('libubsan.so')}",
+            "ASAN_OPTIONS": ":".join(filter(None, [mine, os.environ.get("ASAN_OPTIONS")])),
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99"}
+
+
+def tsan_environment():
+    """The same for the thread sanitizer; what happens inside libraries that it cannot see is not reported."""
+    return {"LD_PRELOAD": runtime("libtsan.so"),
+            "TSAN_OPTIONS": "exitcode=99:halt_on_error=0:ignore_noninstrumented_modules=1:second_deadlock_stack=1"}

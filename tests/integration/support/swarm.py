@@ -12,8 +12,11 @@ class Hung(Exception):
 
 
 class SwarmClient:
-    def __init__(self, port, name, password, counts):
-        self.port, self.name, self.password, self.counts = port, name, password, counts
+    """pause: seconds between two publishes at most; also: one more filter to subscribe to."""
+
+    def __init__(self, port, name, password, counts, pause=0.05, also=None):
+        self.port, self.name, self.password, self.counts, self.pause = port, name, password, counts, pause
+        self.filters = [f"devices/{name}/commands", *([also] if also else [])]
 
     async def read_packet(self):
         try:
@@ -46,15 +49,16 @@ class SwarmClient:
                 self.counts["refused"] += 1
                 return
             self.counts["accepted"] += 1
-            self.writer.write(packet(0x82, b"\0\1\0" + text(f"devices/{self.name}/commands") + b"\0"))
-            self.counts["subscribed" if (await self.answer(0x90))[-1] < 0x80 else "not subscribed"] += 1
+            self.writer.write(packet(0x82, b"\0\1\0" + b"".join(text(one) + b"\0" for one in self.filters)))
+            for code in (await self.answer(0x90))[-len(self.filters):]:
+                self.counts["subscribed" if code < 0x80 else "not subscribed"] += 1
             for number in range(publishes):
                 mine = random.random() < 0.8
                 topic = f"devices/{self.name if mine else 'someone-else'}/data"
                 self.writer.write(packet(0x32, text(topic) + struct.pack("!H", number + 2) + b"\0" + b"x" * 40))
                 body = await self.answer(0x40)
                 self.counts["published" if len(body) < 3 or body[2] < 0x80 else "denied"] += 1
-                await asyncio.sleep(random.random() * 0.05)
+                await asyncio.sleep(random.random() * self.pause)
             if random.random() < 0.7:
                 self.writer.write(packet(0xE0, b""))
         except Hung:
@@ -63,15 +67,15 @@ class SwarmClient:
             self.writer.close()
 
 
-async def swarm(port, credentials, seconds, publishes=10):
-    """Runs one client for each (name, password callable) over and over; returns the counts."""
+async def swarm(port, credentials, seconds, publishes=10, **more):
+    """Runs one client for each (name, password callable) over and over; returns the counts. more: as SwarmClient."""
     counts = collections.Counter()
     end = asyncio.get_running_loop().time() + seconds
 
     async def one(name, password):
         await asyncio.sleep(random.random())
         while asyncio.get_running_loop().time() < end:
-            await SwarmClient(port, name, password(), counts).session(publishes)
+            await SwarmClient(port, name, password(), counts, **more).session(publishes)
             await asyncio.sleep(random.random() * 0.2)
 
     await asyncio.gather(*(one(name, password) for name, password in credentials))
