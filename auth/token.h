@@ -68,6 +68,9 @@ struct auth_issuer {
     enum auth_binding certificate;
 };
 
+/* NULL if pattern is a good client_id_pattern; otherwise what is wrong, as a static phrase that follows its name. */
+const char *auth_client_id_pattern_fault(const char *pattern);
+
 struct auth_token_verifier;
 
 /*

@@ -5,9 +5,6 @@
 #include "auth/token.h"
 #include "core/json.h"
 
-/* NULL if pattern is a good client_id_pattern; otherwise what is wrong, as a static phrase. */
-const char *auth_client_id_pattern_fault(const char *pattern);
-
 /*
  * GUARD_REASON_NONE, client_id_mismatch (client id or user name), cert_missing, cert_identity_mismatch, or
  * jwt_missing_claim where the claim that is to be compared is missing or of a wrong form.

@@ -11,7 +11,15 @@
 
 #define FILE_LIMIT (1024 * 1024)
 
-enum field_type { FIELD_KEYS, FIELD_TEXT, FIELD_AUDIENCES, FIELD_ALGORITHMS, FIELD_NUMBER, FIELD_BINDING };
+enum field_type {
+    FIELD_KEYS,
+    FIELD_TEXT,
+    FIELD_PATTERN,
+    FIELD_AUDIENCES,
+    FIELD_ALGORITHMS,
+    FIELD_NUMBER,
+    FIELD_BINDING
+};
 
 struct field {
     const char *name;
@@ -32,7 +40,7 @@ static const struct field fields[] = {
     {"max_lifetime", FIELD_NUMBER, AT(config.max_lifetime), 315360000},
     {"bind_client_id", FIELD_BINDING, AT(config.client_id), 0},
     {"client_id_claim", FIELD_TEXT, AT(config.client_id_claim), 0},
-    {"client_id_pattern", FIELD_TEXT, AT(config.client_id_pattern), 0},
+    {"client_id_pattern", FIELD_PATTERN, AT(config.client_id_pattern), 0},
     {"bind_username", FIELD_BINDING, AT(config.username), 0},
     {"bind_certificate", FIELD_BINDING, AT(config.certificate), 0},
 };
@@ -89,6 +97,13 @@ static int set_binding(const struct field *field, const char *value, enum auth_b
     return guard_fail(err, GUARD_ERR_INVALID, "%s: '%.32s' is not one of off, optional, required", field->name, value);
 }
 
+static int set_pattern(const struct field *field, const char *value, const char **out, struct guard_error *err)
+{
+    const char *fault = auth_client_id_pattern_fault(value);
+    *out = value;
+    return fault ? guard_fail(err, GUARD_ERR_INVALID, "%s %s", field->name, fault) : GUARD_OK;
+}
+
 static int set_field(struct guard_issuer *issuer, const struct field *field, char *value, struct guard_error *err)
 {
     switch (field->type) {
@@ -98,6 +113,8 @@ static int set_field(struct guard_issuer *issuer, const struct field *field, cha
     case FIELD_TEXT:
         *(const char **)member(issuer, field) = value;
         return GUARD_OK;
+    case FIELD_PATTERN:
+        return set_pattern(field, value, member(issuer, field), err);
     case FIELD_AUDIENCES:
         return set_audiences(issuer, value, err);
     case FIELD_ALGORITHMS:
@@ -233,12 +250,24 @@ static int complete(struct guard_issuers *out, const char *path, struct guard_er
 int guard_issuers_read(const char *path, struct guard_issuers **out, struct guard_error *err)
 {
     size_t length;
+    char *content;
+    *out = NULL;
+    int rc = guard_file_read(path, GUARD_FILE_PUBLIC, FILE_LIMIT, &content, &length, err);
+    return rc == GUARD_OK ? guard_issuers_parse(content, length, path, out, err) : rc;
+}
+
+int guard_issuers_parse(char *content, size_t length, const char *path, struct guard_issuers **out,
+                        struct guard_error *err)
+{
     struct guard_issuers *issuers = calloc(1, sizeof *issuers);
     *out = NULL;
-    if (!issuers)
+    if (!issuers) {
+        free(content);
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
-    int rc = guard_file_read(path, GUARD_FILE_PUBLIC, FILE_LIMIT, &issuers->content, &length, err);
-    if (rc == GUARD_OK && strlen(issuers->content) != length)
+    }
+    issuers->content = content;
+    int rc = GUARD_OK;
+    if (strlen(content) != length)
         rc = guard_fail_at(err, GUARD_ERR_SYNTAX, path, 0, 0, "there is a NUL in it");
     if (rc == GUARD_OK)
         rc = read_lines(issuers, path, err);

@@ -42,6 +42,10 @@ struct guard_issuers {
  */
 int guard_issuers_read(const char *path, struct guard_issuers **out, struct guard_error *err);
 
+/* The same for a file's content: length octets and a NUL behind them, taken over (malloc). path is for errors. */
+int guard_issuers_parse(char *content, size_t length, const char *path, struct guard_issuers **out,
+                        struct guard_error *err);
+
 /*
  * The issuer of the options jwt_…: none if they name neither keys nor an issuer whose keys could be in Redis. options
  * must live as long as *out.
