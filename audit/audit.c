@@ -66,6 +66,7 @@ static void destroy(struct audit *audit)
     EVP_MD_free(audit->sha256);
     if (audit->wake_fd >= 0)
         close(audit->wake_fd);
+    free(atomic_load(&audit->damage_text));
     free(audit->policy_ruleset);
     free(audit->policy_version);
     audit_settings_free(&audit->set);

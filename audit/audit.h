@@ -360,6 +360,12 @@ struct audit_state_message {
 bool audit_take_state_message(struct audit *audit, struct audit_state_message *out);
 void audit_state_message_free(struct audit_state_message *message);
 
+/*
+ * What somebody else did to the trail's files, as a sentence for the broker's log; NULL = nothing new (one load then).
+ * The caller frees it. It stands in the trail, too (audit-recovered, outcome failure).
+ */
+char *audit_take_damage(struct audit *audit);
+
 /* ---- figures ------------------------------------------------------------------------------------------------------
  */
 
@@ -392,6 +398,7 @@ struct audit_metrics {
     uint64_t not_written; /* allowed messages that audit_config.publish/deliver or $AUDIT/ leaves out */
     uint64_t offered;     /* the last sequence number given, and what is lost but not declared yet */
     uint64_t written;     /* lines */
+    uint64_t damage;      /* how often the files were found changed by somebody else, or without a note to tell */
     size_t ring_used, ring_peak, ring_size;
     uint64_t sync_bucket[AUDIT_SYNC_BUCKETS];
     uint64_t sync_ns;

@@ -78,10 +78,17 @@ void audit_disk_sync(struct audit_writer *writer, int64_t now)
     audit_bump(&writer->sync_total_ns, (uint64_t)took);
     writer->dirty = false;
     writer->sync_ns = now;
+    audit_damage_note(writer, now); /* what it tells of must not be younger than what the disk has */
 }
 
 bool audit_disk_usable(struct audit_writer *writer, int64_t now, bool stopping)
 {
+    if (!audit_damage_probe(writer, now)) {
+        if (now - writer->retry_ns >= RETRY_NS)
+            set_stalled(writer, ENOENT);
+        writer->failed = stopping;
+        return false;
+    }
     if (!atomic_load_explicit(&writer->audit->stalled, memory_order_relaxed))
         return true;
     if (stopping && writer->free_at_stall) {

@@ -49,6 +49,7 @@ struct audit_own {
     uint64_t previous_sequence;
     char previous_head[2 * AUDIT_HASH_SIZE + 1];
     uint64_t torn_bytes;
+    bool damaged;                 /* recovered: not by a crash; head and last_sequence are what should be there */
     const char *file, *next_file; /* names, NULL = none */
     const char *key_id;           /* NULL = none */
     uint64_t lost, lost_total;    /* gap: its first and last are lost numbers that end before sequence */

@@ -105,6 +105,10 @@ static void put_facts(struct audit_line *line, const struct audit_own *own)
     case AUDIT_ACTION_AUDIT_RECOVERED:
         put_previous(line, own);
         put_count(line, ",\"torn_bytes\":", own->torn_bytes);
+        if (own->head) {
+            put_count(line, ",\"last_sequence\":", own->last_sequence);
+            put_text_member(line, ",\"head\":", own->head);
+        }
         put_text_member(line, ",\"file\":", own->file);
         break;
     case AUDIT_ACTION_AUDIT_ROTATE:
@@ -137,8 +141,8 @@ bool audit_encode_own(struct audit_encoder *encoder, const struct audit_own *own
 {
     struct audit_line line = {encoder, out, 0, 0};
     bool gap = own->action == AUDIT_ACTION_AUDIT_GAP, recovered = own->action == AUDIT_ACTION_AUDIT_RECOVERED;
-    bool checkpoint = own->action == AUDIT_ACTION_AUDIT_CHECKPOINT;
-    audit_line_begin(&line, own->time_ns, gap ? "error" : recovered ? "warning" : "info", own->message, NULL);
+    bool checkpoint = own->action == AUDIT_ACTION_AUDIT_CHECKPOINT, bad = gap || own->damaged;
+    audit_line_begin(&line, own->time_ns, bad ? "error" : recovered ? "warning" : "info", own->message, NULL);
     audit_put_literal(out, ",\"mosquitto\":{\"audit\":{\"chain\":\"");
     audit_put(out, encoder->audit->chain, AUDIT_CHAIN_LENGTH);
     audit_put_literal(out, "\"");
@@ -148,10 +152,10 @@ bool audit_encode_own(struct audit_encoder *encoder, const struct audit_own *own
     audit_put_literal(out, "}}");
     audit_line_event(&line, &(struct audit_event){.action = own->action,
                                                   .outcome = checkpoint ? AUDIT_NO_OUTCOME
-                                                             : gap      ? AUDIT_FAILURE
+                                                             : bad      ? AUDIT_FAILURE
                                                                         : AUDIT_SUCCESS,
                                                   .reason = own->reason,
-                                                  .severity = gap         ? 5
+                                                  .severity = bad         ? 5
                                                               : recovered ? 3
                                                                           : 1,
                                                   .type = type_of(own->action),

@@ -170,6 +170,8 @@ struct audit {
     const struct record *watched; /* the writer's own, as the next two: what the detection looks at now */
     bool learned;                 /* since it was kept last */
     int64_t kept_ns;              /* monotonic */
+    _Atomic uint64_t damage;      /* how often somebody else was found to have changed the trail */
+    _Atomic(char *) damage_text;  /* the last one, until it is taken */
     _Atomic int stalled;          /* enum audit_loss + 1 while the disk takes nothing; 0 = all is well */
 
     /* the broker thread's */

@@ -38,6 +38,7 @@ void audit_metrics_read(const struct audit *audit, struct audit_metrics *out)
     memset(out, 0, sizeof *out);
     read_producers(audit, out);
     out->written = read_counter(&writer->written_lines);
+    out->damage = read_counter(&audit->damage);
     out->ring_size = audit->ring.size;
     size_t used = audit_ring_used(&audit->ring);
     out->ring_used = used < out->ring_size ? used : out->ring_size;

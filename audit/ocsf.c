@@ -412,6 +412,8 @@ static void put_unmapped(struct map *map)
     put_value(map, "mosquitto.alert", at(map->root, "mosquitto", "alert"));
     put_value(map, "error", guard_json_get(map->root, "error"));
     put_value(map, "mosquitto.audit", map->audit);
+    if (map->audit) /* the trail's own records: whose trail it is */
+        put_text(map, "service.node.name", guard_json_string(guard_json_get(at(map->root, "service", "node"), "name")));
     put_text(map, "action", audit_action_name(map->action));
     put_text(map, "outcome", guard_json_string(guard_json_get(map->event, "outcome")));
     put_text(map, "reason", guard_json_string(guard_json_get(map->event, "reason")));

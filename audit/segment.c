@@ -167,6 +167,11 @@ int audit_segments_open(struct audit_segments *segments, const char *path, struc
     return rc;
 }
 
+void audit_segments_own(const struct audit_segments *segments, int fd)
+{
+    give_to_owner_of(segments->dir, fd);
+}
+
 static void close_one(int *fd)
 {
     if (*fd >= 0)
@@ -201,6 +206,49 @@ bool audit_segments_next(struct audit_segments *segments, const char *chain)
     segments->size = 0;
     memcpy(segments->previous, segments->name, sizeof segments->previous);
     memcpy(segments->name, name, sizeof segments->name);
+    return true;
+}
+
+/* Whether path still leads to the open folder; a path that cannot be walked any more says nothing. */
+static bool is_at_home(const struct audit_segments *segments, const char *path)
+{
+    struct stat open, there;
+    if (*path != '/' || fstat(segments->dir, &open) != 0)
+        return true; /* the broker may have left the folder that a relative path begins in */
+    if (stat(path, &there) != 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return there.st_ino == open.st_ino && there.st_dev == open.st_dev;
+}
+
+const char *audit_segments_fault(const struct audit_segments *segments, const char *path, bool *homeless)
+{
+    struct stat open, there;
+    *homeless = !is_at_home(segments, path);
+    if (*homeless)
+        return "its folder was removed or replaced";
+    if (fstat(segments->file, &open) != 0)
+        return NULL;
+    if (!open.st_nlink || fstatat(segments->dir, segments->name, &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+        there.st_ino != open.st_ino || there.st_dev != open.st_dev)
+        return "it was removed, renamed or replaced";
+    if ((uint64_t)open.st_size < segments->size)
+        return "it was cut";
+    return (uint64_t)open.st_size > segments->size ? "somebody else has written to it" : NULL;
+}
+
+bool audit_segments_move(struct audit_segments *segments, const char *path)
+{
+    struct audit_segments moved = {.file = -1};
+    struct guard_error err;
+    if (audit_segments_open(&moved, path, &err) != GUARD_OK)
+        return false;
+    segments->reserve = 0; /* it went with the folder */
+    close_one(&segments->lock);
+    close_one(&segments->dir);
+    segments->dir = moved.dir;
+    segments->lock = moved.lock;
+    if (moved.number > segments->number)
+        segments->number = moved.number;
     return true;
 }
 

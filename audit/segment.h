@@ -43,6 +43,18 @@ void audit_segments_close(struct audit_segments *segments);
  */
 bool audit_segments_next(struct audit_segments *segments, const char *chain);
 
+/*
+ * What somebody else did to the file that is being written or to the folder it was opened by: NULL = nothing, else the
+ * end of a sentence that begins with the file's name. *homeless: new files would not be where path leads.
+ */
+const char *audit_segments_fault(const struct audit_segments *segments, const char *path, bool *homeless);
+
+/* Opens the folder at path anew, making it if it is gone; numbers go on. False: nothing changed. */
+bool audit_segments_move(struct audit_segments *segments, const char *path);
+
+/* A file made by a broker that still is root belongs to the folder's owner. */
+void audit_segments_own(const struct audit_segments *segments, int fd);
+
 /* Holds up to that many bytes of the disk, but not more than an eighth of what is free. */
 void audit_segments_reserve(struct audit_segments *segments, uint64_t bytes);
 void audit_segments_give_back(struct audit_segments *segments);

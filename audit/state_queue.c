@@ -58,7 +58,7 @@ static bool belongs(enum audit_action action)
 {
     return action == AUDIT_ACTION_POLICY_RELOAD || action == AUDIT_ACTION_STORE_DOWN ||
            action == AUDIT_ACTION_STORE_UP || action == AUDIT_ACTION_AUDIT_GAP ||
-           action >= AUDIT_ACTION_ALERT_BRUTE_FORCE;
+           action == AUDIT_ACTION_AUDIT_RECOVERED || action >= AUDIT_ACTION_ALERT_BRUTE_FORCE;
 }
 
 void audit_state_offer(struct audit *audit, enum audit_action action, const char *line, size_t length)

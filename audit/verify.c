@@ -112,6 +112,23 @@ static const char *reason_of(const struct guard_json *json)
     return reason ? reason : "";
 }
 
+static const char *broker_of(const struct guard_json *json)
+{
+    const struct guard_json *unmapped = guard_json_get(json, "unmapped");
+    const char *name =
+        guard_json_string(unmapped ? guard_json_get(unmapped, "service.node.name")
+                                   : guard_json_get(guard_json_get(guard_json_get(json, "service"), "node"), "name"));
+    return name ? name : "";
+}
+
+static bool is_failure(const struct guard_json *json)
+{
+    const struct guard_json *unmapped = guard_json_get(json, "unmapped");
+    const char *outcome =
+        guard_json_string(guard_json_get(unmapped ? unmapped : guard_json_get(json, "event"), "outcome"));
+    return outcome && strcmp(outcome, "failure") == 0;
+}
+
 static bool check_control(struct verifier *v, const char *line, size_t length, const struct audit_line_end *end)
 {
     struct guard_json *json = NULL;
@@ -120,11 +137,11 @@ static bool check_control(struct verifier *v, const char *line, size_t length, c
         return verify_bad(v, "the line is not JSON");
     const struct guard_json *audit = audit_of(json);
     if (audit_line_has_action(line, end, "audit-start\""))
-        good = verify_start(v, end, audit);
+        good = verify_start(v, end, audit) && verify_broker(v, broker_of(json));
     else if (audit_line_has_action(line, end, "audit-gap\""))
         good = verify_gap(v, end, audit, reason_of(json));
     else if (audit_line_has_action(line, end, "audit-recovered\""))
-        good = verify_recovered(v, audit);
+        good = verify_recovered(v, audit, is_failure(json));
     else if (audit_line_has_action(line, end, "audit-rotate\""))
         good = verify_rotate(v, audit);
     guard_json_free(&json);
@@ -143,9 +160,13 @@ static bool check_sealing(struct verifier *v, const char *line, size_t length, c
         return before == LAST_STOP ? verify_bad(v, "audit-stop is not followed by a checkpoint") : true;
     struct guard_json *json = NULL;
     bool good = guard_json_parse(line, length, JSON_DEPTH, &json, NULL) == GUARD_OK
-                    ? verify_checkpoint(v, end, audit_of(json))
+                    ? verify_checkpoint(v, end, audit_of(json)) && verify_anchor(v, end)
                     : verify_bad(v, "the line is not JSON");
     guard_json_free(&json);
+    if (good && v->run->checkpoints) {
+        free(v->result->last_checkpoint);
+        v->result->last_checkpoint = strndup(line, length);
+    }
     if (before == LAST_STOP) {
         v->last = LAST_CHECKPOINT_AFTER_STOP;
         v->run->closed = good;
@@ -185,6 +206,7 @@ static bool check_line(struct verifier *v, const char *line, size_t length, cons
     v->expected = end->sequence + 1;
     v->run->last_sequence = end->sequence;
     v->run->lines++;
+    v->run->events += !start && !(control && audit_line_has_action(line, end, "audit-recovered\""));
     v->run->unsealed += v->run->sealed_to + 1 != end->sequence || v->run->sealed_to == 0;
     v->result->lines++;
     return good;
@@ -285,12 +307,25 @@ static void check_end(struct verifier *v)
     }
     for (size_t i = 0; i < result->run_count; i++)
         good += result->runs[i].checkpoints;
+    if (!verify_run_end(v, true))
+        return;
     if (v->last == LAST_STOP)
         verify_bad(v, "audit-stop is not followed by a checkpoint");
     else if (v->options->key_count && !good)
         verify_bad(v, "nothing is sealed: there is no checkpoint with a good signature");
     else if (v->options->require_final && !v->run->closed)
         verify_bad(v, "the last run does not end with audit-stop and a checkpoint: its tail may be missing");
+    if (!result->valid || !verify_anchors_found(v))
+        return;
+    for (size_t i = 0; i < result->run_count; i++)
+        if (result->runs[i].damaged) {
+            *v->file = '\0';
+            verify_bad(v,
+                       "chain %s has declared that the trail was cut, changed or removed before or while it was "
+                       "written: read its audit-recovered",
+                       result->runs[i].chain);
+            return;
+        }
     if (!v->options->key_count)
         verify_warn(v, "signatures were not checked: no --key was given");
 }
@@ -317,6 +352,7 @@ void audit_verify_free(struct audit_verify_result *result)
     for (size_t i = 0; i < result->warning_count; i++)
         free(result->warnings[i]);
     free(result->warnings);
+    free(result->last_checkpoint);
     free(result->runs);
     memset(result, 0, sizeof *result);
 }

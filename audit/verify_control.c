@@ -2,10 +2,15 @@
 #include "audit/verify_internal.h"
 
 #include "core/base64.h"
+#include "core/clock.h"
 #include "core/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HOLE_S     150 /* longer than two idle checkpoints and a slow disk */
+#define CLOCK_SKEW 5
 
 static const char *text_of(const struct guard_json *audit, const char *name)
 {
@@ -45,7 +50,7 @@ bool verify_start(struct verifier *v, const struct audit_line_end *end, const st
 {
     if (end->sequence != 1 || strcmp(text_of(audit, "chain"), end->chain) != 0)
         return verify_bad(v, "audit-start must be number 1 of its chain");
-    if (!verify_link(v, end, audit))
+    if (!verify_link(v, end, audit) || (v->run && !verify_run_end(v, false)))
         return false;
     struct audit_verify_run *grown = reallocarray(v->result->runs, v->result->run_count + 1, sizeof *grown);
     if (!grown) {
@@ -59,9 +64,44 @@ bool verify_start(struct verifier *v, const struct audit_line_end *end, const st
     v->expected = 1;
     v->checkpoint = v->checkpoint_sequence = 0;
     v->checkpoint_known = true;
+    v->checkpoint_time = 0;
     v->last = LAST_OTHER;
     memset(v->checkpoint_digest, '0', sizeof v->checkpoint_digest - 1);
     return audit_chain_restart(&v->hash, end->chain) ? true : verify_bad(v, "SHA-256 failed");
+}
+
+bool verify_broker(struct verifier *v, const char *broker)
+{
+    const struct audit_verify_options *options = v->options;
+    size_t known = 0;
+    snprintf(v->run->broker, sizeof v->run->broker, "%s", broker);
+    while (known < options->broker_count && strcmp(options->brokers[known], broker) != 0)
+        known++;
+    if (options->broker_count)
+        return known < options->broker_count ? true : verify_bad(v, "this is the trail of broker '%s'", broker);
+    const struct audit_verify_run *before = v->run > v->result->runs ? v->run - 1 : v->run;
+    return !*before->broker || strcmp(before->broker, broker) == 0
+               ? true
+               : verify_bad(v,
+                            "broker '%s' continues the trail of broker '%s' (after a change of names, --broker takes "
+                            "each)",
+                            broker, before->broker);
+}
+
+bool verify_run_end(struct verifier *v, bool last)
+{
+    struct audit_verify_run *run = v->run;
+    if (!v->options->key_count)
+        return true;
+    if (!run->checkpoints && run->first_sequence == 1 && run->events)
+        return verify_bad(v, "chain %s was never sealed: a run writes nothing before its first checkpoint", run->chain);
+    if (!last && !run->closed && run->unsealed)
+        verify_warn(v,
+                    "numbers %llu to %llu of chain %s were not sealed when it ended (a crash): what they were then, "
+                    "only the next run vouches for",
+                    (unsigned long long)audit_verify_unsealed_from(run), (unsigned long long)run->last_sequence,
+                    run->chain);
+    return true;
 }
 
 bool verify_gap(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit,
@@ -79,8 +119,9 @@ bool verify_gap(struct verifier *v, const struct audit_line_end *end, const stru
     return true;
 }
 
-bool verify_recovered(struct verifier *v, const struct guard_json *audit)
+bool verify_recovered(struct verifier *v, const struct guard_json *audit, bool damaged)
 {
+    v->run->damaged = v->run->damaged || damaged;
     uint64_t torn = number_of(audit, "torn_bytes");
     if (v->torn && (torn != v->torn_bytes || strcmp(text_of(audit, "file"), v->torn_file) != 0))
         return verify_bad(v, "audit-recovered declares %llu torn bytes in %s, but there are %llu in %s",
@@ -147,6 +188,29 @@ static bool check_checkpoint_place(struct verifier *v, const struct audit_line_e
     return true;
 }
 
+/* A checkpoint comes at least every 60 s; what is much longer was a writer that hung, or a machine that slept. */
+static void note_time(struct verifier *v, const char *text)
+{
+    int64_t now;
+    if (guard_timestamp_parse(text, strlen(text), &now) != GUARD_OK)
+        return;
+    const struct audit_verify_run *before = v->run > v->result->runs ? v->run - 1 : NULL;
+    int64_t last = v->checkpoint_time;
+    if (!last && before && before->to > now + CLOCK_SKEW)
+        verify_warn(v, "chain %s begins %lld s before the end of the run before it: the clock was set back",
+                    v->run->chain, (long long)(before->to - now));
+    if (last && now > last + HOLE_S)
+        verify_warn(v,
+                    "chain %s has no checkpoint for %lld s before number %llu: the writer or the machine stood still",
+                    v->run->chain, (long long)(now - last), (unsigned long long)v->checkpoint_sequence);
+    if (last && now + CLOCK_SKEW < last)
+        verify_warn(v, "chain %s goes back by %lld s at number %llu: the clock was set", v->run->chain,
+                    (long long)(last - now), (unsigned long long)v->checkpoint_sequence);
+    v->checkpoint_time = now;
+    v->run->from = v->run->from ? v->run->from : now;
+    v->run->to = now;
+}
+
 static void note_sealed(struct verifier *v, uint64_t sequence)
 {
     v->run->checkpoints++;
@@ -184,6 +248,7 @@ bool verify_checkpoint(struct verifier *v, const struct audit_line_end *end, con
     v->checkpoint = checkpoint.number;
     v->checkpoint_sequence = end->sequence;
     v->checkpoint_known = true;
+    note_time(v, checkpoint.time);
     note_sealed(v, end->sequence);
     return true;
 }

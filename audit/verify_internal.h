@@ -19,7 +19,8 @@ struct verifier {
     uint64_t expected;
     uint64_t checkpoint, checkpoint_sequence;
     char checkpoint_digest[2 * AUDIT_HASH_SIZE + 1];
-    bool checkpoint_known; /* false after a start on trust, until the first checkpoint */
+    int64_t checkpoint_time; /* Unix seconds */
+    bool checkpoint_known;   /* false after a start on trust, until the first checkpoint */
     enum verify_last last;
     bool torn;                      /* the run's last file has a torn tail that the next run must declare */
     uint64_t torn_line, torn_bytes; /* where the first one is; of all together */
@@ -42,7 +43,15 @@ bool verify_start(struct verifier *v, const struct audit_line_end *end, const st
 bool verify_gap(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit,
                 const char *reason);
 bool verify_checkpoint(struct verifier *v, const struct audit_line_end *end, const struct guard_json *audit);
-bool verify_recovered(struct verifier *v, const struct guard_json *audit);
+bool verify_recovered(struct verifier *v, const struct guard_json *audit, bool damaged);
+/* The member of a control record that says whose trail it is. */
+bool verify_broker(struct verifier *v, const char *broker);
+/* Where a checkpoint is an anchor, too: whether it is the same. */
+bool verify_anchor(struct verifier *v, const struct audit_line_end *end);
+/* In the end: whether every anchor was there. */
+bool verify_anchors_found(struct verifier *v);
+/* Before another run begins, and in the end: what the run's sealing leaves open. */
+bool verify_run_end(struct verifier *v, bool last);
 bool verify_rotate(struct verifier *v, const struct guard_json *audit);
 
 /* Ends the run that is open because another begins. */

@@ -18,7 +18,7 @@
 
 /* ---- records of our own ---- */
 
-static void take_turns(struct audit_writer *writer, size_t count, const enum audit_action *actions)
+void audit_take_turns(struct audit_writer *writer, size_t count, const enum audit_action *actions)
 {
     uint64_t first = atomic_fetch_add_explicit(&writer->audit->sequence, count, memory_order_relaxed) + 1;
     for (size_t i = 0; i < count; i++) {
@@ -28,7 +28,7 @@ static void take_turns(struct audit_writer *writer, size_t count, const enum aud
     }
 }
 
-static bool room_for_turns(const struct audit_writer *writer, size_t count)
+bool audit_room_for_turns(const struct audit_writer *writer, size_t count)
 {
     return writer->turn_count + count + 4 <= AUDIT_TURNS; /* four stay free for rotation and stop */
 }
@@ -36,7 +36,7 @@ static bool room_for_turns(const struct audit_writer *writer, size_t count)
 static void ask_checkpoint(struct audit_writer *writer, int64_t now)
 {
     static const enum audit_action one[] = {AUDIT_ACTION_AUDIT_CHECKPOINT};
-    take_turns(writer, 1, one);
+    audit_take_turns(writer, 1, one);
     writer->lines_since_request = 0;
     writer->checkpoint_ns = now;
 }
@@ -75,6 +75,7 @@ static bool rotate(struct audit_writer *writer, const struct audit_turn *turn)
         writer->retry_ns = guard_clock_monotonic_ns();
         return false;
     }
+    audit_damage_mark(writer);
     struct audit_own own = {.action = AUDIT_ACTION_AUDIT_ROTATE,
                             .sequence = turn->sequence,
                             .time_ns = turn->time_ns,
@@ -124,6 +125,9 @@ static bool take_own_turn(struct audit_writer *writer)
         break;
     case AUDIT_ACTION_AUDIT_GAP:
         emit_gap(writer, &turn);
+        break;
+    case AUDIT_ACTION_AUDIT_RECOVERED:
+        audit_damage_emit(writer, turn.sequence, turn.time_ns);
         break;
     default:
         audit_emit_checkpoint(writer, &turn);
@@ -256,7 +260,7 @@ static bool take_next(struct audit_writer *writer)
 static void maybe_checkpoint(struct audit_writer *writer, int64_t now)
 {
     int64_t age = now - writer->checkpoint_ns;
-    if (!room_for_turns(writer, 1) || writer->stop_asked)
+    if (!audit_room_for_turns(writer, 1) || writer->stop_asked)
         return;
     if (writer->lines_since_request >= CHECKPOINT_EVENTS || (writer->lines_since_request && age >= CHECKPOINT_NS) ||
         age >= CHECKPOINT_IDLE_NS)
@@ -276,14 +280,14 @@ static void maybe_rotate(struct audit_writer *writer, int64_t now)
 {
     static const enum audit_action two[] = {AUDIT_ACTION_AUDIT_CHECKPOINT, AUDIT_ACTION_AUDIT_ROTATE};
     const struct audit_config *config = &writer->audit->set.is;
-    if (writer->rotating || writer->stop_asked || !room_for_turns(writer, 2))
+    if (writer->rotating || writer->stop_asked || !audit_room_for_turns(writer, 2))
         return;
     bool due = atomic_exchange_explicit(&writer->audit->rotate_now, false, memory_order_relaxed) ||
                foreseen_size(writer) >= config->rotate_size ||
                now - writer->segment_ns >= (int64_t)config->rotate_seconds * 1000 * NS_PER_MS;
     if (!due)
         return;
-    take_turns(writer, 2, two);
+    audit_take_turns(writer, 2, two);
     writer->rotating = true;
     writer->lines_since_request = 0;
     writer->checkpoint_ns = now;
@@ -295,6 +299,8 @@ static void maybe_sync(struct audit_writer *writer, int64_t now)
     if (config->fsync == AUDIT_FSYNC_BATCH || config->fsync == AUDIT_FSYNC_EVENT ||
         (config->fsync == AUDIT_FSYNC_INTERVAL && now - writer->sync_ns >= (int64_t)config->fsync_ms * NS_PER_MS))
         audit_disk_sync(writer, now);
+    if (config->fsync == AUDIT_FSYNC_OFF)
+        audit_damage_note(writer, now);
 }
 
 /* The producers have ended: what they lost and could not declare any more gets its numbers here. */
@@ -325,8 +331,8 @@ static void maybe_stop(struct audit_writer *writer)
     take_over_ledger(writer, &writer->audit->ledger);
     take_over_ledger(writer, &writer->audit->side.ledger);
     if (writer->discarded.count)
-        take_turns(writer, 1, gap);
-    take_turns(writer, 2, last);
+        audit_take_turns(writer, 1, gap);
+    audit_take_turns(writer, 2, last);
     writer->stop_asked = true;
 }
 
@@ -403,6 +409,7 @@ static void *run(void *context)
         stopping = atomic_load_explicit(&writer->audit->stop, memory_order_acquire);
     }
     audit_disk_sync(writer, guard_clock_monotonic_ns());
+    audit_damage_note(writer, 0);
     if (writer->audit->detect)
         audit_watch_keep(writer->audit, 0, true);
     atomic_store_explicit(&writer->done, true, memory_order_release);

@@ -53,6 +53,13 @@ struct audit_writer {
     bool finished;   /* audit-stop and its checkpoint are in the batch */
     bool failed;     /* the last records could not be written */
 
+    int64_t probe_ns, note_ns;                /* monotonic: when the files were looked at last, and noted */
+    bool homeless;                            /* the folder is gone, and no new one could be made */
+    char fault[160];                          /* what was done to a file, until it is declared in the next one */
+    char fault_file[AUDIT_FILE_NAME_SIZE];    /* which */
+    char fault_head[2 * AUDIT_HASH_SIZE + 1]; /* of the last line that was written to it */
+    uint64_t fault_sequence;                  /* its number */
+
     /* read by anybody */
     _Atomic uint64_t written_bytes, written_lines, write_errors, sync_total_ns, disk_free, peak, lost_at_stop;
     _Atomic uint64_t sync_bucket[AUDIT_SYNC_BUCKETS];
@@ -66,6 +73,12 @@ int audit_writer_open(struct audit *audit, struct audit_writer **out, struct gua
 int audit_writer_start(struct audit_writer *writer, struct guard_error *err);
 /* After the thread was joined, or never ran. */
 void audit_writer_free(struct audit_writer **writer);
+
+/* For records of our own: takes count numbers in a row. audit_room_for_turns first. */
+void audit_take_turns(struct audit_writer *writer, size_t count, const enum audit_action *actions);
+bool audit_room_for_turns(const struct audit_writer *writer, size_t count);
+/* Before the thread runs: the next number, for a record that is written at once. */
+uint64_t audit_next_number(struct audit *audit);
 
 /* ---- emit.c ---- */
 
@@ -81,5 +94,20 @@ bool audit_disk_write(struct audit_writer *writer);
 void audit_disk_sync(struct audit_writer *writer, int64_t now);
 /* While stalled: whether writing may be tried again. Otherwise true. */
 bool audit_disk_usable(struct audit_writer *writer, int64_t now, bool stopping);
+
+/* ---- damage.c ---- */
+
+/* Notes where the trail ends, if all of it is in the file and, unless now is 0, the last note is old enough. */
+void audit_damage_note(struct audit_writer *writer, int64_t now);
+/* Holds what is there against the last run's note, and writes what does not fit. */
+void audit_damage_at_start(struct audit_writer *writer, const struct audit_remains *remains);
+/* Each second: whether file and folder are as they were left; what is not is declared. False: there is no folder. */
+bool audit_damage_probe(struct audit_writer *writer, int64_t now);
+/* A rotation: the last line of the old file. */
+void audit_damage_mark(struct audit_writer *writer);
+/* The declaration, behind that rotation. */
+void audit_damage_emit(struct audit_writer *writer, uint64_t sequence, int64_t time_ns);
+/* Counts it, and leaves a sentence for audit_take_damage. */
+void audit_damage_report(struct audit *audit, const char *text);
 
 #endif

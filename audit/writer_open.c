@@ -39,7 +39,7 @@ static void describe(const struct audit_config *config, char *text, size_t size)
              (unsigned long long)config->rotate_size, config->rotate_seconds);
 }
 
-static uint64_t next_number(struct audit *audit)
+uint64_t audit_next_number(struct audit *audit)
 {
     return atomic_fetch_add_explicit(&audit->sequence, 1, memory_order_relaxed) + 1;
 }
@@ -58,7 +58,7 @@ static void emit_start(struct audit_writer *writer, const struct audit_remains *
     char message[AUDIT_MESSAGE_MAX];
     describe(&writer->audit->set.is, message, sizeof message);
     struct audit_own start = {.action = AUDIT_ACTION_AUDIT_START,
-                              .sequence = next_number(writer->audit),
+                              .sequence = audit_next_number(writer->audit),
                               .time_ns = guard_clock_real_ns(),
                               .message = message,
                               .clean_shutdown = remains->clean,
@@ -70,7 +70,7 @@ static void emit_start(struct audit_writer *writer, const struct audit_remains *
         return;
     struct audit_own recovered = {
         .action = AUDIT_ACTION_AUDIT_RECOVERED,
-        .sequence = next_number(writer->audit),
+        .sequence = audit_next_number(writer->audit),
         .time_ns = guard_clock_real_ns(),
         .message = "the previous run did not end properly; events that were in memory are lost",
         .reason = remains->torn_bytes ? GUARD_REASON_CRASH_TORN_TAIL : GUARD_REASON_CRASH_UNKNOWN,
@@ -90,9 +90,13 @@ static int begin_trail(struct audit_writer *writer, struct guard_error *err)
     if (!audit_segments_next(&writer->segments, writer->audit->chain))
         return guard_fail_at(err, GUARD_ERR_IO, dir, 0, 0, "no file can be made here (full, or not this user's)");
     emit_start(writer, &remains);
+    audit_damage_at_start(writer, &remains);
+    audit_emit_checkpoint(writer, &(struct audit_turn){.sequence = audit_next_number(writer->audit)});
+    writer->lines_since_request = 0;
     if (!audit_disk_write(writer))
         return guard_fail_at(err, GUARD_ERR_IO, dir, 0, 0, "the first record cannot be written; is the disk full?");
     audit_disk_sync(writer, guard_clock_monotonic_ns());
+    audit_damage_note(writer, 0);
     audit_segments_reserve(&writer->segments, writer->audit->set.is.reserve_bytes);
     return GUARD_OK;
 }

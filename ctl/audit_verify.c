@@ -3,6 +3,7 @@
 
 #include "audit/verify.h"
 #include "core/buffer.h"
+#include "core/clock.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,10 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEYS_MAX 32
+#define KEYS_MAX    32
+#define BROKERS_MAX 32
 
 struct arguments {
     struct audit_key keys[KEYS_MAX];
+    const char *brokers[BROKERS_MAX];
     struct audit_verify_options options;
     bool json;
     char **paths; /* owned */
@@ -87,9 +90,49 @@ static int add_key(const struct ctl_command *command, struct arguments *argument
     return CTL_OK;
 }
 
+static int add_broker(const struct ctl_command *command, struct arguments *arguments, const char *name)
+{
+    if (arguments->options.broker_count == BROKERS_MAX)
+        return ctl_usage_error(command, "at most %d brokers can be named", BROKERS_MAX);
+    arguments->brokers[arguments->options.broker_count++] = name;
+    arguments->options.brokers = arguments->brokers;
+    return CTL_OK;
+}
+
+static int add_anchors(const struct ctl_command *command, struct arguments *arguments, const char *path)
+{
+    struct guard_error err;
+    return audit_anchors_load(path, &arguments->options.anchors, &arguments->options.anchor_count, &err) == GUARD_OK
+               ? CTL_OK
+               : complain(command, &err);
+}
+
+static int take_option(const struct ctl_command *command, struct arguments *arguments, int letter)
+{
+    switch (letter) {
+    case 'k':
+        return add_key(command, arguments, optarg);
+    case 'b':
+        return add_broker(command, arguments, optarg);
+    case 'a':
+        return add_anchors(command, arguments, optarg);
+    case 'f':
+        arguments->options.require_final = true;
+        return CTL_OK;
+    case 'r':
+        arguments->options.from_rotation = true;
+        return CTL_OK;
+    default:
+        arguments->json = true;
+        return CTL_OK;
+    }
+}
+
 static int parse(const struct ctl_command *command, int argc, char **argv, struct arguments *arguments)
 {
     static const struct option names[] = {{"key", required_argument, NULL, 'k'},
+                                          {"broker", required_argument, NULL, 'b'},
+                                          {"anchor", required_argument, NULL, 'a'},
                                           {"require-final", no_argument, NULL, 'f'},
                                           {"from-rotation", no_argument, NULL, 'r'},
                                           {"json", no_argument, NULL, 'j'},
@@ -99,14 +142,8 @@ static int parse(const struct ctl_command *command, int argc, char **argv, struc
     opterr = 0;
     optind = 1;
     while (rc == CTL_OK && (letter = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (letter == 'k')
-            rc = add_key(command, arguments, optarg);
-        else if (letter == 'f')
-            arguments->options.require_final = true;
-        else if (letter == 'r')
-            arguments->options.from_rotation = true;
-        else if (letter == 'j')
-            arguments->json = true;
+        if (letter != '?')
+            rc = take_option(command, arguments, letter);
         else
             return ctl_usage_error(command, "the option '%s' is not known, or lacks its value", argv[optind - 1]);
     }
@@ -116,6 +153,16 @@ static int parse(const struct ctl_command *command, int argc, char **argv, struc
         if (add(arguments, argv[optind], &err) != GUARD_OK)
             rc = complain(command, &err);
     return rc;
+}
+
+static void print_times(const struct audit_verify_run *run)
+{
+    char from[GUARD_TIMESTAMP_SIZE], to[GUARD_TIMESTAMP_SIZE];
+    if (*run->broker)
+        printf(", of %s", run->broker);
+    if (run->from)
+        printf(", %.19sZ to %.19sZ", guard_timestamp(run->from * 1000000000, from),
+               guard_timestamp(run->to * 1000000000, to));
 }
 
 static void print_run(const struct audit_verify_run *run, bool keys)
@@ -128,8 +175,10 @@ static void print_run(const struct audit_verify_run *run, bool keys)
     if (keys && run->sealed_to)
         printf(", sealed to %llu", (unsigned long long)run->sealed_to);
     if (keys && run->unsealed)
-        printf(", %llu unsealed%s", (unsigned long long)run->unsealed,
+        printf(", %llu unsealed (numbers %llu to %llu)%s", (unsigned long long)run->unsealed,
+               (unsigned long long)audit_verify_unsealed_from(run), (unsigned long long)run->last_sequence,
                run->sealed_by_next ? " (their end is sealed by the next run)" : "");
+    print_times(run);
     puts(run->closed ? ", closed" : ", not closed");
 }
 
@@ -166,6 +215,13 @@ static void json_run(struct guard_buffer *out, const struct audit_verify_run *ru
     json_number(out, "checkpoints", run->checkpoints);
     json_number(out, "sealed_to", run->sealed_to);
     json_number(out, "unsealed", run->unsealed);
+    if (run->unsealed)
+        json_number(out, "unsealed_from", audit_verify_unsealed_from(run));
+    guard_buffer_text(out, ",\"broker\":");
+    guard_buffer_json_string(out, run->broker, strlen(run->broker));
+    json_number(out, "from", (uint64_t)run->from);
+    json_number(out, "to", (uint64_t)run->to);
+    guard_buffer_printf(out, ",\"damage_declared\":%s", run->damaged ? "true" : "false");
     guard_buffer_printf(out, ",\"closed\":%s,\"sealed_by_next\":%s}", run->closed ? "true" : "false",
                         run->sealed_by_next ? "true" : "false");
 }
@@ -228,6 +284,7 @@ static int run(const struct ctl_command *command, int argc, char **argv)
     for (size_t i = 0; i < arguments.path_count; i++)
         free(arguments.paths[i]);
     free(arguments.paths);
+    free(arguments.options.anchors);
     for (size_t i = 0; i < arguments.options.key_count; i++)
         audit_key_destroy(&arguments.keys[i]);
     return rc;
@@ -235,13 +292,20 @@ static int run(const struct ctl_command *command, int argc, char **argv)
 
 const struct ctl_command ctl_audit_verify = {
     "audit verify", "prove that an audit trail was not changed",
-    "usage: guardctl audit verify [--key PUB]… [--require-final] [--from-rotation] [--json] DIR|FILE…\n"
+    "usage: guardctl audit verify [--key PUB]… [--anchor FILE]… [--broker ID]… [--require-final] [--from-rotation]\n"
+    "                             [--json] DIR|FILE…\n"
     "\n"
     "Checks the hash of every line, that every number is there or declared lost, the checkpoints and that every run\n"
     "continues the one before. A folder stands for its files in order. Exit code 0: all is well; 1: not; 2: unusable.\n"
     "\n"
     "  --key PUB         public key the checkpoints must be signed with; several after a change of keys. Without one,\n"
     "                    hashes and numbers are checked, but anybody could have computed them anew\n"
+    "  --anchor FILE     checkpoints that were kept elsewhere (guardctl audit anchor, a syslog or SIEM copy; - = "
+    "standard\n"
+    "                    input): the trail must have each of them. Only this shows a tail or a last run that was "
+    "removed\n"
+    "                    together with the writer's own note, and what was rewritten with the key\n"
+    "  --broker ID       whose trail it must be; several after a change of names. Without it: one broker's\n"
     "  --require-final   the last run must have been closed: nothing can be missing at its end\n"
     "  --from-rotation   the first file may begin with a rotation, as when retention removed older ones\n"
     "  --json            the result as one JSON object\n",

@@ -17,6 +17,7 @@ extern const struct ctl_command ctl_token_issue;
 extern const struct ctl_command ctl_audit_tail;
 extern const struct ctl_command ctl_audit_verify;
 extern const struct ctl_command ctl_audit_keygen;
+extern const struct ctl_command ctl_audit_anchor;
 extern const struct ctl_command ctl_push;
 extern const struct ctl_command ctl_diff;
 extern const struct ctl_command ctl_rollback;

@@ -21,6 +21,7 @@ static const struct ctl_command *const commands[] = {
     &ctl_audit_tail,
     &ctl_audit_verify,
     &ctl_audit_keygen,
+    &ctl_audit_anchor,
     &ctl_push,
     &ctl_diff,
     &ctl_rollback,

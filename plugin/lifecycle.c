@@ -174,6 +174,10 @@ static void end_expired(struct guard_plugin *plugin)
 static void publish_states(struct guard_plugin *plugin)
 {
     struct audit_state_message message;
+    char *damage = audit_take_damage(plugin->audit);
+    if (damage)
+        guard_log(&plugin->log, GUARD_LOG_ERROR, "audit trail: %s", damage);
+    free(damage);
     while (audit_take_state_message(plugin->audit, &message)) {
         if (plugin->options.audit_mqtt)
             mosquitto_broker_publish_copy(NULL, message.topic, (int)message.length, message.payload, 0, message.retain,

@@ -185,6 +185,8 @@ static void put_events(struct guard_buffer *out, const struct audit_metrics *aud
     for (unsigned loss = 0; loss < AUDIT_LOSS_COUNT; loss++)
         guard_buffer_printf(out, "mosquitto_audit_events_lost_total{cause=\"%s\"} %" PRIu64 "\n",
                             audit_loss_name((enum audit_loss)loss), audit->lost[loss]);
+    single(out, "audit_damage_total", "counter", "How often the files of the trail were found changed by others.",
+           (double)audit->damage);
     single(out, "audit_events_left_out_total", "counter",
            "Allowed messages that audit_publish and audit_deliver leave out.", (double)audit->not_written);
 }

@@ -121,10 +121,11 @@ static void report(struct audit *audit, uint64_t pushed, uint64_t others, uint64
     for (int i = 0; i < AUDIT_LOSS_COUNT; i++)
         lost += m.lost[i];
     printf("{\"chain\":\"%s\",\"pushed\":%llu,\"others\":%llu,\"offered\":%llu,\"written\":%llu,\"lost\":%llu,"
-           "\"not_written\":%llu,\"ring_peak\":%zu,\"accepting\":%s,\"state_messages\":%llu,\"up\":[",
+           "\"not_written\":%llu,\"damage\":%llu,\"ring_peak\":%zu,\"accepting\":%s,\"state_messages\":%llu,\"up\":[",
            audit_chain(audit), (unsigned long long)pushed, (unsigned long long)others, (unsigned long long)m.offered,
-           (unsigned long long)m.written, (unsigned long long)lost, (unsigned long long)m.not_written, m.ring_peak,
-           audit_accepting(audit) ? "true" : "false", (unsigned long long)state);
+           (unsigned long long)m.written, (unsigned long long)lost, (unsigned long long)m.not_written,
+           (unsigned long long)m.damage, m.ring_peak, audit_accepting(audit) ? "true" : "false",
+           (unsigned long long)state);
     for (size_t i = 0; i < m.sink_count; i++)
         printf("%s%s", i ? "," : "", m.sinks[i].up ? "true" : "false");
     printf("],\"lag\":[");
@@ -183,7 +184,7 @@ static void parse(int argc, char **argv, struct options *o)
         {"privacy", 1, NULL, 'P'}, {"hostile", 0, NULL, 'h'}, {"secrets", 0, NULL, 's'}, {"kinds", 0, NULL, 'K'},
         {"sink", 1, NULL, 'x'},    {"fsync", 1, NULL, 'y'},   {"stay", 0, NULL, 'w'},    {"privacy-key", 1, NULL, 'q'},
         {"reload", 1, NULL, 'l'},  {"reserve", 1, NULL, 'v'}, {"summary", 1, NULL, 'm'}, {"detect", 0, NULL, 'a'},
-        {NULL, 0, NULL, 0}};
+        {"broker", 1, NULL, 'b'},  {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -239,6 +240,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 'a':
             o->audit.detect = true;
+            break;
+        case 'b':
+            o->audit.broker_id = optarg;
             break;
         case 'h':
             o->hostile = true;
