@@ -106,3 +106,59 @@ def test_dynamic_security(make_broker, order):
     assert theirs.connected and ours.connected and broker.running
 
 
+
+
+def broker_plugins(broker):
+    """2.1's own plugins for password_file and acl_file, as plugin lines."""
+    folder = next(iter(Path(BROKER).parent.parent.glob("lib/**/mosquitto_password_file.so")), None)
+    if not folder:
+        pytest.skip("password_file and acl_file are plugins since Mosquitto 2.1")
+    password_file, acl_file = broker.folder / "passwd", broker.folder / "acl"
+    password_file.write_text(f"theirs:{passwords.mosquitto_7('pw')}\n")
+    acl_file.write_text("user theirs\ntopic readwrite theirs/#\n")
+    for path in (password_file, acl_file):
+        path.chmod(0o600)
+    return [f"plugin {folder}", f"plugin_opt_password_file {password_file}",
+            f"plugin {folder.with_name('mosquitto_acl_file.so')}", f"plugin_opt_acl_file {acl_file}"]
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_the_brokers_file_plugins(make_broker, order):
+    """
+    Ours before them: each decides for its own clients. Ours behind them: the broker's password_file plugin refuses whom it does not
+    know at once, so that ours is never asked for a client of its own.
+    """
+    broker = make_broker(POLICY, start=False, options={"mode": "coexist"})
+    theirs = broker_plugins(broker)
+    broker.plugin_lines = broker.plugin_block() + theirs if order == "before" else theirs + broker.plugin_block()
+    broker.start()
+    client = broker.client("c1", "theirs", "pw", version=V5).open()
+    assert client.publish("theirs/x") == 0 and client.publish("devices/theirs/data") == 0x87
+    assert broker.client("c3", "theirs", "wrong", version=V5).connect() == 0x87
+    if order == "after":
+        assert broker.client("c2", "ours", "pw", version=V5).connect() == 0x87
+        return
+    ours = broker.client("c2", "ours", "pw", version=V5).open()
+    assert ours.publish("devices/ours/data") == 0 and ours.publish("theirs/x") == 0x87
+    broker.hang_up()
+    assert client.connected and ours.connected
+    assert client.publish("theirs/x") == 0 and ours.publish("devices/ours/data") == 0
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_strict_beside_the_brokers_file_plugins(make_broker, order):
+    """
+    Strict before them is alone. Behind them it is asked only about what they did not allow: for the broker the first yes counts,
+    which is why the manual wants it first.
+    """
+    broker = make_broker(POLICY, start=False, options={"mode": "strict"})
+    theirs = broker_plugins(broker)
+    broker.plugin_lines = broker.plugin_block() + theirs if order == "before" else theirs + broker.plugin_block()
+    broker.start()
+    client = broker.client("c1", "theirs", "pw", version=V5)
+    assert client.connect() == (0x87 if order == "before" else 0)
+    if order == "after":
+        assert client.publish("theirs/x") == 0 and client.publish("devices/theirs/data") == 0x87
+        return
+    ours = broker.client("c2", "ours", "pw", version=V5).open()
+    assert ours.publish("devices/ours/data") == 0 and ours.publish("theirs/x") == 0x87

@@ -176,3 +176,51 @@ def test_two_dot_one_placement(make_broker, broker_version):
     broker.trail.wait("mqtt-connect", 2)
     broker.trail.wait("mqtt-publish", 4)
     assert broker.client("c3", "a", "pw", version=V5, listener="plain2").open().publish("alerts/1") == 0
+
+
+@pytest.mark.parametrize("word", ["plugin", "auth_plugin", "global_plugin"])
+def test_words_for_a_plugin(make_broker, broker_version, word):
+    """The old word means the same; 2.1's global_plugin also where per_listener_settings would want one below each listener."""
+    newer = word == "global_plugin"
+    if newer and broker_version < (2, 1):
+        pytest.skip("global_plugin came with Mosquitto 2.1")
+    broker = make_broker(POLICY, start=False, listeners=("plain", "plain2"), conf="per_listener_settings true" if newer else "")
+    broker.plugin_lines = [line.replace(f"plugin {PLUGIN}", f"{word} {PLUGIN}") for line in broker.plugin_block()]
+    broker.listener_conf = dict.fromkeys(("plain", "plain2"), "allow_anonymous false" if newer else "")
+    broker.start()
+    for name in ("plain", "plain2"):
+        client = broker.client(name, "a", "pw", version=V5, listener=name).open()
+        assert client.publish("devices/a/data") == 0 and client.publish("devices/b/data") == 0x87
+        assert broker.client("x", "a", "wrong", version=V5, listener=name).connect() == 0x87
+        client.close()
+    broker.trail.wait("mqtt-connect", 2, event__outcome="success")
+
+
+def test_two_instances_by_name(make_broker, broker_version):
+    """2.1: the same file loaded under two names, each with a policy of its own, without per_listener_settings."""
+    if broker_version < (2, 1):
+        pytest.skip("plugin_load and plugin_use came with Mosquitto 2.1")
+    broker = make_broker(None, start=False, listeners=("plain", "plain2"))
+    lines, trails = [], []
+    for name, policy in ("plain", POLICY), ("plain2", POLICY.replace("alarms/#", "alerts/#")):
+        path, audit = broker.folder / f"{name}.conf", broker.folder / f"audit-{name}"
+        audit.mkdir()
+        path.write_text(policy)
+        trails.append(audit)
+        block = "\n".join(broker.plugin_block()).replace(str(broker.policy_file), str(path)).replace(str(broker.audit_dir), str(audit))
+        lines += block.replace(f"plugin {PLUGIN}", f"plugin_load {name} {PLUGIN}").splitlines()
+        broker.listener_conf[name] = f"plugin_use {name}"
+    broker.plugin_lines = lines
+    broker.start()
+    one = broker.client("c1", "a", "pw", version=V5, listener="plain").open()
+    two = broker.client("c2", "a", "pw", version=V5, listener="plain2").open()
+    assert [one.publish("alarms/1"), one.publish("alerts/1")] == [0, 0x87]
+    assert [two.publish("alarms/1"), two.publish("alerts/1")] == [0x87, 0]
+    one.close()
+    two.close()
+    broker.stop()
+    from support.audit import Trail
+    for audit in trails:
+        trail = Trail(audit)
+        trail.validate()
+        assert len(trail.events("mqtt-connect")) == len(trail.events("mqtt-disconnect")) == 1
