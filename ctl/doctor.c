@@ -86,6 +86,7 @@ static void examine(struct doctor *doctor)
     doctor_check_listeners(doctor);
     doctor_check_broker(doctor);
     doctor_check_files(doctor);
+    doctor_check_certificates(doctor);
     doctor_check_redis(doctor);
 }
 

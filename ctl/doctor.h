@@ -152,6 +152,7 @@ void doctor_check_settings(struct doctor *doctor); /* what the options mean toge
 void doctor_check_listeners(struct doctor *doctor);
 void doctor_check_broker(struct doctor *doctor); /* its other settings, and its version */
 void doctor_check_files(struct doctor *doctor);
+void doctor_check_certificates(struct doctor *doctor);
 void doctor_check_redis(struct doctor *doctor);
 
 #endif

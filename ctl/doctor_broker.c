@@ -167,6 +167,19 @@ static void check_per_listener(struct doctor *doctor)
                    "this broker forgets the listener of a client that is away, and refuses it everything");
 }
 
+/* 2.0 ends with "Unknown configuration variable". */
+static void check_newer(struct doctor *doctor)
+{
+    static const char *const newer[] = {"plugin_load", "plugin_use", "global_plugin", "enable_proxy_protocol",
+                                        "enable_control_api"};
+    const struct doctor_conf *conf = &doctor->conf;
+    for (size_t i = 0; i < conf->setting_count && doctor->broker.version < DOCTOR_VERSION(2, 1, 0); i++)
+        for (size_t k = 0; doctor->broker.version && k < sizeof newer / sizeof *newer; k++)
+            if (strcmp(conf->settings[i].name, newer[k]) == 0)
+                doctor_add(&doctor->report, DOCTOR_BROKER_SETTING, conf->settings[i].place,
+                           "Mosquitto %s does not know %s, and would not start", doctor->broker.text, newer[k]);
+}
+
 static void check_rest(struct doctor *doctor)
 {
     const struct doctor_conf *conf = &doctor->conf;
@@ -192,5 +205,6 @@ void doctor_check_broker(struct doctor *doctor)
     check_log(doctor);
     check_sessions(doctor);
     check_per_listener(doctor);
+    check_newer(doctor);
     check_rest(doctor);
 }

@@ -99,6 +99,11 @@
       "`chgrp mosquitto` and `chmod 0640`; what was open is no longer a secret: make a new one")                       \
     X(FOLDER_CLOSED, "folder-closed", WARNING, "a folder in which the plugin cannot make its file",                    \
       "let the broker's user own it, or choose another, such as /var/lib/mosquitto-guard")                             \
+    X(CERTIFICATE_ENDED, "certificate-ended", ERROR, "a certificate or revocation list of the broker that is over",    \
+      "renew it, then `systemctl reload mosquitto`: it is read again")                                                 \
+    X(CERTIFICATE_ENDS, "certificate-ends", WARNING,                                                                   \
+      "a certificate or revocation list of the broker that ends within two weeks",                                     \
+      "renew it, then `systemctl reload mosquitto`: it is read again")                                                 \
     X(LOG_OFF, "log-off", WARNING,                                                                                     \
       "the broker's log leaves out what no plugin is shown: failed TLS handshakes, malformed packets",                 \
       "set `log_dest` and `log_type error`, `warning`, `notice`")                                                      \
@@ -125,6 +130,8 @@
       "not taken")                                                                                                     \
     X(PER_LISTENER_QUEUE, "per-listener-queue", WARNING, "`per_listener_settings true` on Mosquitto 2.0.12 to 2.0.22", \
       "update the broker or remove it: messages for clients that are away are lost there")                             \
+    X(BROKER_SETTING, "broker-setting", ERROR, "a setting that only Mosquitto 2.1 has",                                \
+      "update the broker, or use `plugin` and `per_listener_settings`")                                                \
     X(BROKER_TOO_OLD, "broker-too-old", ERROR, "a broker older than 2.0.11",                                           \
       "update it: the plugin does not run there")                                                                      \
     X(BROKER_HOLES, "broker-holes", WARNING, "the broker has known holes", "update the broker")                        \

@@ -11,10 +11,14 @@ import socket
 import subprocess
 import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
+TOP = Path(__file__).resolve().parents[2]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
 USER = "mosquitto" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 POLICY = "[role device]\ndata = allow publish devices/${username}/#\n[default]\nroles = device\n"
@@ -40,7 +44,21 @@ def certificate(tmp_path_factory):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                     "-subj", "/CN=localhost", "-keyout", folder / "server.key", "-out", folder / "server.pem"],
                    check=True, capture_output=True)
+    ended(folder)
     return folder
+
+
+def ended(folder):
+    """A certificate and a revocation list that are over."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    key = serialization.load_pem_private_key((folder / "server.key").read_bytes(), None)
+    now = datetime.now(timezone.utc)
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+                   .not_valid_before(now - timedelta(days=9)).not_valid_after(now - timedelta(hours=1)).sign(key, hashes.SHA256()))
+    crl = (x509.CertificateRevocationListBuilder().issuer_name(name).last_update(now - timedelta(days=9))
+           .next_update(now - timedelta(days=3)).sign(key, hashes.SHA256()))
+    for made, file in ((certificate, "ended.pem"), (crl, "ended.crl")):
+        (folder / file).write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
 
 class Ward:
@@ -113,7 +131,7 @@ def ward(executable, certificate):
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     ward = Ward(folder, executable)
-    for name in ("server.key", "server.pem"):
+    for name in ("server.key", "server.pem", "ended.pem", "ended.crl"):
         shutil.copy(certificate / name, folder)
         ward.own(name, 0o640)
     yield ward
@@ -130,6 +148,16 @@ def test_a_clean_configuration(ward, guardctl):
     assert process.poll() is None, log
     process.terminate()
     assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("conf", sorted(p for p in (TOP / "examples").glob("*/*.conf") if "\nplugin " in p.read_text()),
+                         ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_the_examples_are_in_good_health(ward, conf):
+    """Nothing but that their files are not on this machine. Their brokers are those of the test, or one that is up to date."""
+    shutil.copy(conf, ward.dir / "mosquitto.conf")
+    elsewhere = {"file-missing", "plugin-file", "audit-folder", "folder-closed"}
+    told = ward.doctor("--offline", "--broker", "2.0.23")[1]
+    assert [f for f in told["findings"] if f["severity"] != "note" and f["id"] not in elsewhere] == []
 
 
 # id, the broker's version, what makes it so (edits of the clean configuration), the line it is found in (text of it; None: the
@@ -206,6 +234,11 @@ CASES = [
     ("reload-ends", "2.1.2", ["+password_file {dir}/policy.conf"], "password_file", None),
     ("per-listener-tick", "2.0.11-1.2+deb12u2", [("user", "per_listener_settings true\nuser")], "per_listener", "starts"),
     ("per-listener-queue", "2.0.21", [("user", "per_listener_settings true\nuser")], "per_listener", "starts"),
+    ("broker-setting", "2.0.23", [("plugin {dir}", "global_plugin {dir}")], "global_plugin", "refuses"),
+    ("broker-setting", "2.0.23", ["+" + TLS + "plugin_use guard"], "plugin_use", "refuses"),
+    ("certificate-ended", "2.0.23", ["+" + TLS.replace("server.pem", "ended.pem")], "ended.pem", "starts"),
+    ("certificate-ended", "2.0.23", ["+" + TLS + "cafile {dir}/server.pem\ncrlfile {dir}/ended.crl"], "ended.crl", None),
+    ("certificate-ends", "2.0.23", ["+" + TLS], "server.pem", "starts"),
     ("broker-too-old", "1.6.9", [], None, None),
     ("broker-holes", "2.0.15", [], None, None),
     ("broker-unknown", "unheard-of", [], None, None),

@@ -62,6 +62,8 @@ def test_enabled_by_the_line_it_prints(root, package):
     root.install(package)
     root.do(ENABLE)
     set_up_a_device(root)
+    told = root.do("guardctl doctor")  # no error, no warning, with what Debian and this package install
+    assert "Mosquitto 2.0.11-1.2+deb12u" in told and "user mosquitto" in told
     pid = root.start_broker()
     root.do(f"grep -q mosquitto_guard.so /proc/{pid}/maps")
     root.do(f"{CLIENT} -P open-sesame -q 1")
