@@ -166,8 +166,9 @@ broker() {
   grep -q '^user ' "$config" || sed -i "1i user $(id -un)" "$config"
   log=$(sed -n 's/^log_dest file //p' "$config")
   folder=$(sed -nE 's/^plugin_opt_audit_dir +//p' "$config")
-  [ -z "$folder" ] || mkdir -p "$folder"
+  [ -z "$folder" ] || mkdir -p -m 0750 "$folder"
   : >"$log"
+  doctor "$name" "$config"
   start "$name" "$@" "$broker_program" -c "$config"
   for _ in $(seq 200); do
     grep -qs 'mosquitto version .* running' "$log" && return
@@ -176,6 +177,14 @@ broker() {
   done
   tail -n 20 "$log" "$dir/$name.out" 2>/dev/null
   stop "The broker $name did not start."
+}
+
+# doctor NAME CONFIGURATION: before its first start; what the doctor finds in a file that is there to be copied is a mistake
+doctor() {
+  [ ! -e "$dir/doctor-$1.out" ] && grep -q '^plugin ' "$2" || return 0
+  guardctl doctor "$2" >"$dir/doctor-$1.out" 2>&1 || true
+  # whoever plays this as root is the broker's user here
+  if grep -E ': (error|warning): ' "$dir/doctor-$1.out" | grep -v '\[user-root\]'; then unexpected=1; fi
 }
 
 # redis: a Redis of this run's own; its port stands for 6379 in the example's files
