@@ -362,6 +362,50 @@ def test_log_command(redis, ctl):
     assert json.loads(ctl("log", "--json"))[0]["who"] == "carol"
 
 
+WRITING = [["push", "POLICY"], ["role", "set", "r", "a", "allow publish x"], ["role", "unset", "r", "a"], ["role", "remove", "floor 2"],
+           ["client", "add", "x", "--roles", "device"], ["client", "disable", "x"], ["client", "enable", "x"], ["client", "passwd", "x"],
+           ["client", "remove", "x"], ["revoke", "token", "j"], ["revoke", "key", "k"], ["revoke", "client", "x"],
+           ["revoke", "certificate", "ab" * 32], ["revoke", "token", "j", "--lift"], ["ban", "user", "u", "--for", "1m"],
+           ["unban", "user", "u"], ["rollback"]]
+READING = [["diff", "POLICY"], ["pull"], ["history"], ["log"], ["role", "list"], ["role", "show", "device"], ["client", "show", "sensor-7"],
+           ["status"]]
+
+
+def listed_commands():
+    """The commands of guardctl's own help that speak to Redis."""
+    listed = subprocess.run([str(GUARDCTL), "help"], capture_output=True, text=True, check=True).stdout
+    names = [line[2:].split("  ")[0] for line in listed.splitlines() if line.startswith("  ") and "  " in line[2:]]
+    return {name for name in names if name != "version" and "--redis URL" in guardctl(*name.split(), "--help", code=None)[1]}
+
+
+def test_every_command_speaks_json_and_every_write_is_one_change_in_the_log(redis, ctl, policy):
+    """By MONITOR: one MULTI with guard:version and guard:log in it, and no write outside of it."""
+    def words(command):
+        return [policy if word == "POLICY" else word for word in command]
+
+    monitor = redis.connect()
+    assert monitor("MONITOR") == "OK"
+    for command in WRITING:
+        before = len(log(redis)), int(redis("GET", "guard:version") or 0)
+        done = json.loads(ctl(*words(command), "--json", input="secret\nsecret\n"))
+        assert done, command
+        assert (len(log(redis)), int(redis("GET", "guard:version"))) == (before[0] + 1, before[1] + 1), command
+        redis("ECHO", "done")
+        seen = []
+        while '"ECHO"' not in (line := monitor.read()):
+            seen.append(line.split('"')[1].upper())
+        multi, closed = seen.index("MULTI"), seen.index("EXEC")
+        writes = [n for n, name in enumerate(seen) if name in ("SET", "DEL", "HSET", "HDEL", "RENAME", "SADD", "SREM", "ZADD", "ZREM", "INCR", "XADD")]
+        assert seen.count("MULTI") == 1 and writes and all(multi < n < closed for n in writes) and "XADD" in seen, (command, seen)
+    redis("SET", "guard:version", redis("GET", "guard:version"))
+    for command in READING:
+        code, out, err = ctl(*words(command), "--json", code=None)
+        assert code in (0, 1) and json.loads(out) is not None, (command, err)
+    assert json.loads(ctl("confirm", "--json")) is not None
+    tried = {" ".join(c[:2]) if c[0] in ("role", "client", "revoke") else c[0] for c in [*WRITING, *READING, ["confirm"]]}
+    assert listed_commands() - {name for name in listed_commands() if name.startswith("import")} == tried
+
+
 def test_every_command_has_help_and_completion():
     listed = subprocess.run([str(GUARDCTL), "help"], capture_output=True, text=True).stdout
     script = Path(__file__).resolve().parents[2] / "completions" / "guardctl"

@@ -206,6 +206,7 @@ def test_changes_are_added_to_the_snapshot(redis, make_probe, tmp_path):
     size = resized(snapshot, size)
     assert snapshot.stat().st_ino == inode
     probe.process.kill()
+    probe.process.wait()
     redis.stop()
 
     offline = make_probe(redis.url, snapshot_file=snapshot)
@@ -227,6 +228,7 @@ def test_changes_are_added_to_the_snapshot(redis, make_probe, tmp_path):
     offline.state(up=True, from_snapshot=False, since=since, timeout=20)
     assert resized(snapshot, size - 3) and snapshot.stat().st_ino == inode
     offline.process.kill()
+    offline.process.wait()
     redis.stop()
     again = make_probe(redis.url, snapshot_file=snapshot).update()
     assert again["version"] == 7 and again["clients"] == 1 and lines_of(again, "late") is None
