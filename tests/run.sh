@@ -12,9 +12,11 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
   --quick        what to run before a commit: unit tests, guards, the main integration tests; about two minutes
   --matrix       everything, then the integration tests on Mosquitto 2.0.21 and 2.1.2, built from Debian's sources,
                  the Debian package in clean roots, and the tests inside a Debian 13 (its broker, libraries, compiler;
-                 with Redis, then with Valkey)
+                 with Redis, then with Valkey) and inside a Debian testing
   --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
-                 2.0.21 2.1.2 examples package debian13 valkey soak
+                 2.0.21 2.1.2 examples package debian13 valkey testing main debian13-main soak
+                 main: the integration tests that another release's libraries could break, on the build of the unit tests
+                 debian13-main: unit,main inside a Debian 13; both run only if they are named
                  soak: half an hour each of 2,000 clients under ASan and TSan, policy in a file and in Redis, two hours in
                  all; GUARD_SOAK_SECONDS, GUARD_SOAK_CLIENTS change that. Runs only if it is named
   --jobs N       brokers under test at the same time (default: two a core)
@@ -125,7 +127,7 @@ wants() {
   case $1 in
     unit | tools | guards | integration) return 0 ;;
     fault | asan | valgrind | fuzz | examples) [ "$quick" = no ] ;;
-    soak) return 1 ;;
+    main | debian13-main | soak) return 1 ;;
     *) [ "$matrix" = yes ] ;;
   esac
 }
@@ -160,11 +162,13 @@ python() {
   stage "$name" /usr/bin/python3 -m pytest "$folder" -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
 }
 
-# integration NAME BROKER [PYTEST-OPTION…]: the tests with real brokers. Environment: GUARD_* of tests/integration/conftest.py
+# integration NAME BROKER [PYTEST-OPTION…]: the tests with real brokers. Environment: GUARD_* of tests/integration/conftest.py.
+# $files: some of them only
+files=()
 integration() {
   local name=$1 broker=$2
   shift 2
-  stage "$name" env GUARD_BROKER="$broker" /usr/bin/python3 -m pytest tests/integration -q -p no:cacheprovider -n "$jobs" \
+  stage "$name" env GUARD_BROKER="$broker" /usr/bin/python3 -m pytest "${files[@]:-tests/integration}" -q -p no:cacheprovider -n "$jobs" \
     --junitxml "$results/$name.xml" "$@"
 }
 
@@ -191,7 +195,8 @@ rooted() {
 
 for stage_name in ${only//,/ }; do
   case $stage_name in
-    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey | soak) ;;
+    unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey | testing | main | \
+      debian13-main | soak) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -233,8 +238,16 @@ for version in 2.0.21 2.1.2; do
     [ "$matrix" = no ] || GUARD_BROKER="$broker" python "examples-$version" tests/examples -n "$jobs"
   fi
 done
+if wants main && build dev && provided system; then
+  # keys, tokens, TLS, hashes (OpenSSL, libjwt, argon2), Redis (hiredis), callbacks (the broker's headers)
+  files=(tests/integration/test_{rules,auth_certificates,auth_rules,enhanced,tls,redis,redis_places,redis_snapshot,sessions,audit}.py)
+  GUARD_BUILD=$top/build/dev integration main "$broker" -m "not slow"
+  files=()
+fi
+if wants debian13-main; then rooted debian13-main trixie --only unit,main; fi
 if wants debian13; then rooted debian13 trixie --quick --only unit,integration; fi
 if wants valkey; then GUARD_REDIS=valkey-server rooted valkey trixie --only tools; fi
+if wants testing; then rooted testing forky --quick --only unit,integration; fi
 if wants soak && provided system; then
   export GUARD_SOAK_SECONDS=${GUARD_SOAK_SECONDS:-1800} GUARD_SOAK_CLIENTS=${GUARD_SOAK_CLIENTS:-2000}
   for under in asan tsan; do

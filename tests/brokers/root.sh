@@ -24,7 +24,9 @@ chmod 755 "$dir/usr/sbin/policy-rc.d"
 if [ $# -gt 0 ]; then
   mkdir -p "$dir/var/tmp/setup"
   cp "$here/../setup/install.sh" "$here/../setup/packages.txt" "$dir/var/tmp/setup/"
-  chroot "$dir" /var/tmp/setup/install.sh "$@"
+  # some packages of newer releases want /proc to be configured; the mount is this process's own and goes with it
+  unshare --mount sh -c 'mount --make-rprivate / && mount -t proc proc "$1/proc" && exec chroot "$@"' in-root \
+    "$dir" /var/tmp/setup/install.sh "$@"
 fi
 rm -rf "$dir"/var/cache/apt/*.bin "$dir"/var/cache/apt/archives/*.deb
 du -sh "$dir"
