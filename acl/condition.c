@@ -227,7 +227,7 @@ void acl_condition_format(const struct acl_condition *c, const struct acl_net *n
     if (c->kinds & ACL_IF_FROM)
         print_nets(&p, c, nets);
     if (c->kinds & ACL_IF_UNTIL)
-        print(&p, " until=%.19sZ", guard_timestamp(c->until * 1000000000, time));
+        print(&p, " until=%.19sZ", guard_timestamp_seconds(c->until, time));
     if (c->kinds & ACL_IF_SHARE)
         print(&p, " share=%s", c->shared ? "yes" : "no");
     if (c->kinds & ACL_IF_JSON)
@@ -259,7 +259,7 @@ void acl_condition_explain(enum acl_condition_kind failing, const struct acl_con
                  facts->subject->address_known ? "in none of the prefixes" : "not known");
         break;
     case ACL_IF_UNTIL:
-        snprintf(buffer, size, "until=%.19sZ has passed", guard_timestamp(c->until * 1000000000, time));
+        snprintf(buffer, size, "until=%.19sZ has passed", guard_timestamp_seconds(c->until, time));
         break;
     case ACL_IF_SHARE:
         snprintf(buffer, size, "share=%s does not hold: this is %s shared subscription", c->shared ? "yes" : "no",

@@ -83,9 +83,8 @@ void audit_put_time(struct audit_out *out, int64_t real_ns)
 
 void audit_put_seconds(struct audit_out *out, int64_t seconds)
 {
-    const int64_t limit = INT64_MAX / 1000000000;
     char text[GUARD_TIMESTAMP_SIZE];
-    guard_timestamp((seconds > limit ? limit : seconds < -limit ? -limit : seconds) * 1000000000, text);
+    guard_timestamp_seconds(seconds, text);
     audit_put_literal(out, "\"");
     audit_put(out, text, sizeof "2026-09-01T12:34:56" - 1);
     audit_put_literal(out, "Z\"");

@@ -57,15 +57,9 @@ static char *put_digits(char *to, int64_t value, int digits)
     return to + digits;
 }
 
-char *guard_timestamp(int64_t real_ns, char buffer[GUARD_TIMESTAMP_SIZE])
+static char *write_timestamp(int64_t seconds, int64_t fraction, char buffer[GUARD_TIMESTAMP_SIZE])
 {
-    const int64_t first = -62167219200LL, last = 253402300799LL; /* years 0000 and 9999 */
-    int64_t seconds = real_ns / NS_PER_SECOND;
-    int64_t fraction = real_ns % NS_PER_SECOND;
-    if (fraction < 0) {
-        fraction += NS_PER_SECOND;
-        seconds--;
-    }
+    const int64_t first = -62135596800LL, last = 253402300799LL; /* years 1 and 9999 */
     seconds = seconds < first ? first : seconds > last ? last : seconds;
     int64_t days = seconds / 86400, rest = seconds % 86400;
     if (rest < 0) {
@@ -90,6 +84,22 @@ char *guard_timestamp(int64_t real_ns, char buffer[GUARD_TIMESTAMP_SIZE])
     *to++ = 'Z';
     *to = '\0';
     return buffer;
+}
+
+char *guard_timestamp(int64_t real_ns, char buffer[GUARD_TIMESTAMP_SIZE])
+{
+    int64_t seconds = real_ns / NS_PER_SECOND;
+    int64_t fraction = real_ns % NS_PER_SECOND;
+    if (fraction < 0) {
+        fraction += NS_PER_SECOND;
+        seconds--;
+    }
+    return write_timestamp(seconds, fraction, buffer);
+}
+
+char *guard_timestamp_seconds(int64_t seconds, char buffer[GUARD_TIMESTAMP_SIZE])
+{
+    return write_timestamp(seconds, 0, buffer);
 }
 
 struct cursor {

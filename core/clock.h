@@ -19,8 +19,10 @@ int64_t guard_clock_now(void);
 /* Bytes of "2026-09-01T12:34:56.789012Z" with its NUL. */
 #define GUARD_TIMESTAMP_SIZE 28
 
-/* Writes RFC 3339 in UTC with six decimals. Years outside 0..9999 are clamped. Returns buffer. */
+/* Writes RFC 3339 in UTC with six decimals. Years outside 1..9999 are clamped. Returns buffer. */
 char *guard_timestamp(int64_t real_ns, char buffer[GUARD_TIMESTAMP_SIZE]);
+/* The same for Unix seconds of any size: nanoseconds in 64 bits end in 2262, what an admin or a token says need not. */
+char *guard_timestamp_seconds(int64_t seconds, char buffer[GUARD_TIMESTAMP_SIZE]);
 
 /*
  * Parses RFC 3339 ("2026-09-01T12:34:56Z", also with an offset and a fraction, which is cut) to Unix seconds.

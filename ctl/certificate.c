@@ -64,7 +64,7 @@ static int print_identity(const struct guard_identity *identity)
     struct guard_buffer out = {0};
     guard_buffer_printf(&out, "user name   %s\nsubject     %s\nissuer      %s\nserial      %s\nvalid until %.19sZ\n",
                         identity->username, identity->subject, identity->issuer, identity->certificate_serial,
-                        guard_timestamp(identity->not_after * 1000000000, until));
+                        guard_timestamp_seconds(identity->not_after, until));
     for (size_t i = 0; i < identity->attribute_count; i++) {
         const struct guard_attribute *attribute = &identity->attributes[i];
         guard_buffer_printf(&out, "%s =%s", attribute->name, attribute->count ? "" : " (cannot be used)");

@@ -243,7 +243,7 @@ static void print_identity(const struct guard_identity *identity)
     char expires[GUARD_TIMESTAMP_SIZE];
     puts("valid");
     print_line("identity    ", identity->username);
-    printf("expires     %s (%" PRId64 ")\n", guard_timestamp(identity->expires_at * 1000000000, expires),
+    printf("expires     %s (%" PRId64 ")\n", guard_timestamp_seconds(identity->expires_at, expires),
            identity->expires_at);
     print_line("issuer      ", identity->issuer);
     print_line("key         ", identity->key_id);

@@ -355,7 +355,7 @@ static void a_rule_is_written_as_it_is_read(void **state)
         "deny all **",
         "allow subscribe #",
         "allow receive a/+/#",
-        "allow subscribe-only /",
+        "allow subscribe-only / until=9999-12-31T23:59:59Z",
         "allow publish,receive a/${username}/x priority=-5 qos<=1 retain=no size<=1024 from=10.0.0.0/8,::1/128 "
         "until=2030-01-01T00:00:00Z share=yes payload=json exact",
         "allow publish \"plant 1/${cert.san.dns|any}-x/\\\"q\\\"\"",

@@ -158,6 +158,16 @@ static void timestamps_round_trip(void **state)
         if (rc == GUARD_OK)
             assert_true(seconds == cases[i].seconds);
     }
+    for (int64_t s = 0; s < 253402300799; s += 86399999) {
+        char text[GUARD_TIMESTAMP_SIZE];
+        int64_t back;
+        guard_timestamp_seconds(s, text);
+        assert_int_equal(guard_timestamp_parse(text, strlen(text), &back), GUARD_OK);
+        assert_true(back == s);
+    }
+    char far[GUARD_TIMESTAMP_SIZE];
+    assert_string_equal(guard_timestamp_seconds(INT64_MAX, far), "9999-12-31T23:59:59.000000Z");
+    assert_string_equal(guard_timestamp_seconds(INT64_MIN, far), "0001-01-01T00:00:00.000000Z");
     /* what nanoseconds in 64 bits can say: the years 1678 to 2262 */
     for (int64_t s = -9000000000; s < 9000000000; s += 8639999) {
         char text[GUARD_TIMESTAMP_SIZE];
