@@ -177,8 +177,10 @@ static void try_anonymous(const struct guard_plugin *plugin, struct guard_login 
         return;
     }
     login->identity->method = GUARD_AUTH_ANONYMOUS;
-    if (plugin->options.acl_file[0] && !plugin->coexist) { /* as with the broker's own: allow_anonymous decides */
-        login->by_broker = true;
+    if (plugin->options
+            .acl_file[0]) { /* as with the broker's own: allow_anonymous decides, whatever the policy assigns */
+        login->by_broker = !plugin->coexist;
+        login->not_ours = plugin->coexist;
         return;
     }
     struct acl_bind bind = {.client_id = login->client_id, .address = login->address, .identity = login->identity};

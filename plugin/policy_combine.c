@@ -1,5 +1,6 @@
 /* Compiles what the policy file and Redis hold together: the file's part is fixed, Redis adds. */
 #include "acl/acl.h"
+#include "plugin/policy_clients.h"
 #include "plugin/policy_files.h"
 #include "plugin/policy_store.h"
 #include "plugin/policy_store_internal.h"
@@ -29,28 +30,13 @@ static void name_set(const struct guard_plugin *plugin, struct guard_policy_set 
              link->file_digest[0] ? "/" : "", link->file_digest);
 }
 
-/* The client records of Redis with those of the file over them. */
-static struct guard_clients *combine_clients(struct guard_clients *redis, const struct guard_policy_text *file,
-                                             struct guard_problems *problems)
-{
-    if (redis && !file->count)
-        return guard_clients_ref(redis);
-    struct guard_clients_builder *builder = guard_clients_builder_new(redis);
-    if (!builder)
-        return NULL;
-    if (guard_clients_builder_put_text(builder, file, problems) != GUARD_OK) {
-        guard_clients_builder_free(&builder);
-        return NULL;
-    }
-    return guard_clients_builder_finish(&builder);
-}
-
 static struct guard_policy_set *compile(const struct guard_plugin *plugin, const struct guard_policy_text *file,
                                         const struct guard_policy_text *redis, struct guard_problems *problems)
 {
     struct guard_policy_text merged = {0};
     const struct guard_policy_text *text = file->count ? &merged : redis;
-    struct guard_clients *clients = combine_clients(plugin->policy_store->redis_clients, file, problems);
+    struct guard_clients *clients =
+        guard_policy_clients(&plugin->options, plugin->policy_store->redis_clients, file, problems);
     struct guard_policy_set *set = NULL;
     if (clients && (!file->count || guard_policy_merge(file, redis, &merged, problems) == GUARD_OK))
         set = guard_policy_set_compile(text, clients, redis->count > 0, problems);
@@ -253,8 +239,9 @@ static struct guard_policy_set *take_edit(struct guard_plugin *plugin, const str
 {
     struct guard_policy_store *link = plugin->policy_store;
     struct acl_policy *acl = edit_rules(link, link->latest->acl, false, update, problems);
-    struct guard_clients *clients = update->clients ? combine_clients(link->redis_clients, &link->file, problems)
-                                                    : guard_clients_ref(link->latest->clients);
+    struct guard_clients *clients =
+        update->clients ? guard_policy_clients(&plugin->options, link->redis_clients, &link->file, problems)
+                        : guard_clients_ref(link->latest->clients);
     struct guard_policy_set *set = NULL;
     if (acl && clients && guard_kept_take(&link->redis, update, link->file.count > 0) == GUARD_OK)
         set = guard_policy_set_derive(link->latest, acl, clients); /* takes acl over */
@@ -288,7 +275,8 @@ static struct guard_policy_set *take_image(struct guard_plugin *plugin, const st
     struct guard_policy_set *set = NULL;
     struct acl_policy *base = guard_policy_image_load(link, update);
     struct acl_policy *acl = base ? edit_rules(link, base, true, update, problems) : NULL;
-    struct guard_clients *clients = acl ? combine_clients(link->redis_clients, &link->file, problems) : NULL;
+    struct guard_clients *clients =
+        acl ? guard_policy_clients(&plugin->options, link->redis_clients, &link->file, problems) : NULL;
     acl_policy_release(base);
     if (clients && keep_restored(link, update) == GUARD_OK)
         set = guard_policy_set_of(acl, clients); /* takes acl over */

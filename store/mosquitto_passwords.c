@@ -1,8 +1,6 @@
 #include "store/mosquitto_files.h"
 #include "store/mosquitto_lines.h"
 
-#include "core/utf8.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,9 +57,9 @@ static void take_line(struct reading *r, char *line)
         fault(r, "this user name is longer than the 65,535 octets of MQTT");
     else if (!hash || !*(hash = guard_text_trim(hash)))
         fault(r, "expected a password hash behind the ':', as mosquitto_passwd writes it");
-    else if (!guard_utf8_valid(name, strlen(name)))
+    else if (guard_topic_impossible(name, strlen(name)))
         guard_translation_note(r->notes, GUARD_NOTE_REMARK, r->place, r->line,
-                               "this user name is not UTF-8: no client can have it");
+                               "no client can have this user name: it is not UTF-8, or holds a control character");
     else
         add(r, name, hash);
 }

@@ -3,7 +3,6 @@
 
 #include "core/file.h"
 #include "core/memory.h"
-#include "core/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +37,7 @@ struct translating {
 static bool fits_a_role_name(const char *user)
 {
     for (const char *at = user; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f || *at == ']')
+        if (*at == ']')
             return false;
     return strlen(user) <= NAME_LIMIT;
 }
@@ -106,9 +105,9 @@ static const char *role_for(struct translating *t, const struct guard_mosquitto_
 static void add_rule(struct translating *t, const struct guard_mosquitto_rule *rule)
 {
     char field[32];
-    if (rule->user && !guard_utf8_valid(rule->user, strlen(rule->user))) {
+    if (rule->user && guard_topic_impossible(rule->user, strlen(rule->user))) {
         guard_translation_note(t->out, GUARD_NOTE_REMARK, t->files->acl_file, rule->line,
-                               "the user name is not UTF-8: no client can have it");
+                               "no client can have this user name: it is not UTF-8, or holds a control character");
         return;
     }
     if (rule->user && !fits_a_role_name(rule->user))
@@ -197,7 +196,7 @@ static bool collect_users(struct translating *t)
         t->users[t->user_count++] =
             (struct user){.name = t->passwords.items[i].name, .password = &t->passwords.items[i]};
     for (size_t i = 0; i < t->rules.count; i++)
-        if (t->rules.items[i].user && guard_utf8_valid(t->rules.items[i].user, strlen(t->rules.items[i].user)))
+        if (t->rules.items[i].user && !guard_topic_impossible(t->rules.items[i].user, strlen(t->rules.items[i].user)))
             t->users[t->user_count++] =
                 (struct user){.name = t->rules.items[i].user, .ruled = true, .line = t->rules.items[i].line};
     qsort(t->users, t->user_count, sizeof *t->users, compare_users);
@@ -223,7 +222,7 @@ static void add_user(struct translating *t, const struct user *user)
     unsigned line = user->password ? user->password->line : user->line;
     if (user->ruled && !fits_a_role_name(user->name)) {
         guard_translation_note(t->out, GUARD_NOTE_STRICTER, t->files->acl_file, user->line,
-                               "user '%.64s' is disabled: a role's name can hold no ']' and no control character, and "
+                               "user '%.64s' is disabled: a role's name can hold no ']', and "
                                "at most %d octets of a user name",
                                user->name, NAME_LIMIT);
         add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_CLIENT,

@@ -56,7 +56,7 @@ static void place_line(struct join *join, size_t index)
         told ? (void)0 : clash(join, line, ours);
     else if (line->section == GUARD_SECTION_CLIENT)
         guard_problems_add(join->problems, GUARD_PROBLEM_WARNING, line->place, line->line, 0,
-                           "the %s of client '%s' is that of %s:%u", line->field, line->name, ours->place, ours->line);
+                           "the %s of client '%s' is that of %s", line->field, line->name, ours->place);
 }
 
 static int add_joined(struct guard_policy_text *out, const struct guard_policy_line *ours,

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from support import aclfile, passwords
-from support.broker import Broker, BrokerFailed
+from support.broker import Broker, BrokerFailed, wait_until
 from support.client import V5
 
 ACL = """# everybody without a name
@@ -207,6 +207,46 @@ def test_a_role_of_both_is_refused(files):
     with pytest.raises(BrokerFailed) as failed:
         Broker(files.folder / "fails", None, options=files.options(policy_file=policy)).start()
     assert "role 'patterns' is also made from" in failed.value.log
+
+
+@pytest.mark.memory
+def test_beside_redis(make_broker, files, redis):
+    """Redis adds to the clients of the files, wins where only one can hold, and may be away."""
+    redis.load("[client ann]\nroles = extra\n[client carl]\npassword = " + passwords.mosquitto_7("pw") + "\nroles = extra\n"
+               "[role extra]\na = allow publish extra/#\n[role patterns]\na = allow publish #\n[default]\nmode = strict\n")
+    broker = make_broker(None, options=files.options(redis_url=redis.url))
+    broker.trail.wait("policy-reload", event__outcome="success", mosquitto__policy__source="redis")
+    ann = broker.client("c1", "ann", "pw", version=V5).open()
+    carl = broker.client("c3", "carl", "pw", version=V5).open()
+    assert [ann.publish(topic) for topic in ("home/ann/x", "home/ann/secret", "extra/x", "else")] == [0, 0x87, 0, 0x87]
+    assert [carl.publish(topic) for topic in ("extra/x", "dev/c3/up", "home/ann/x", "else")] == [0, 0, 0x87, 0x87]
+    assert carl.subscribe("#") == 1, "the acl_file's mode"
+    redis.cli("HSET", "guard:role:extra", "b", "allow publish else")
+    wait_until(lambda: ann.publish("else") == 0, 3, "Redis' edit to be in force")
+    redis.cli("HSET", "guard:client:ann", "disabled", "yes")
+    assert ann.wait_gone()
+    redis.cli("DEL", "guard:client:ann")
+    wait_until(lambda: broker.client("c1", "ann", "pw", version=V5).connect() == 0, 3, "ann to be the password file's again")
+    redis.cli("HSET", "guard:client:bob", "password", passwords.mosquitto_7("other"))
+    wait_until(lambda: broker.client("c2", "bob", "other", version=V5).connect() == 0, 3, "bob's new password")
+    assert broker.client("c2", "bob", "pw", version=V5).connect() == 0x87
+    redis.stop()
+    broker.stop()
+    broker.start()
+    assert broker.client("c1", "ann", "pw", version=V5).open().publish("home/ann/x") == 0, "the files need no Redis"
+
+
+def test_coexist_leaves_strangers_alone(make_broker, files):
+    """mode coexist: a client of neither file, and one without a name, are for what comes after the plugin."""
+    theirs = files.folder / "theirs"
+    theirs.write_text(f"eve:{passwords.mosquitto_7('pw')}\n", encoding="utf-8")
+    theirs.chmod(0o600)
+    broker = make_broker(None, options=files.options(mode="coexist"), conf=f"password_file {theirs}\n")
+    assert broker.client("c1", "eve", "pw", version=V5).connect() == 0
+    ann = broker.client("c2", "ann", "pw", version=V5).open()
+    assert ann.publish("home/ann/x") == 0 and ann.publish("home/ann/secret") == 0x87
+    assert broker.client("c3", "ann", "wrong", version=V5).connect() == 0x87
+    assert broker.client("c4", version=V5).connect() == 0x87
 
 
 @pytest.mark.parametrize("number", range(DIFFERENTIAL_FILES))

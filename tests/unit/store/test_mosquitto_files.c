@@ -156,6 +156,8 @@ static const struct row rows[] = {
      "[role patterns]\nline-2 = allow subscribe a\n\n" CLOSED NAMELESS PATTERNS, "2 remark"},
     {"patterns for those with a name only", NULL, "pattern read %u\n", 0, GUARD_OK,
      "[role user-patterns]\nline-1 = allow subscribe ${username}\n\n" CLOSED OF_USERS "\n" OFF, ""},
+    {"names that no client can have", "a\tb:$1\n\xff:$1\n", "user a\tb\ntopic x\nuser \xff\ntopic x\n", 0, GUARD_OK,
+     OFF, "1 remark, 2 remark, 2 remark, 4 remark"},
     {"a name that cannot stand in a level", "a/b:$1\nc:$2\n", "pattern read %u\nuser $d\ntopic x\n", 0, GUARD_OK, NULL,
      "3 stricter, 1 stricter"},
     {"is nothing to worry about where no pattern uses it", "a/b:$1\n", "pattern read %c\n", 0, GUARD_OK, NULL, ""},
