@@ -68,6 +68,7 @@ struct doctor_listener {
 struct doctor_plugin {
     const char *path, *name; /* name: of plugin_load, else NULL */
     struct doctor_place place;
+    size_t setting; /* its line among the settings */
     size_t listener;
     bool guard;      /* it is Mosquitto Guard */
     bool global;     /* by global_plugin */

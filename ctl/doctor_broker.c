@@ -153,18 +153,36 @@ static void check_sessions(struct doctor *doctor)
                    "after a restart this broker gives a session without user name that of the session before it");
 }
 
+/* 2.1 takes these only below a listener then. */
+static void check_listener_needed(struct doctor *doctor)
+{
+    static const char *const names[] = {
+        "allow_anonymous", "password_file", "acl_file",       "psk_file",
+        "plugin",          "auth_plugin",   "auto_id_prefix", "allow_zero_length_clientid"};
+    const struct doctor_conf *conf = &doctor->conf;
+    for (size_t i = 0; i < conf->setting_count; i++)
+        for (size_t k = 0; conf->settings[i].listener == DOCTOR_GLOBAL && k < sizeof names / sizeof *names; k++)
+            if (strcmp(conf->settings[i].name, names[k]) == 0)
+                doctor_add(&doctor->report, DOCTOR_LISTENER_NEEDED, conf->settings[i].place,
+                           "%s: Mosquitto %s would not start", names[k], doctor->broker.text);
+}
+
 static void check_per_listener(struct doctor *doctor)
 {
     const struct doctor_setting *found = doctor_find_true(&doctor->conf, DOCTOR_ANY, "per_listener_settings");
     unsigned version = doctor->broker.version;
     if (!found || !version)
         return;
-    if (version <= DOCTOR_VERSION(2, 0, 11))
+    if (version >= DOCTOR_VERSION(2, 1, 0)) {
+        doctor_add(&doctor->report, DOCTOR_PER_LISTENER_OLD, found->place, "a later version will not know it");
+        check_listener_needed(doctor);
+    } else if (version <= DOCTOR_VERSION(2, 0, 11)) {
         doctor_add(&doctor->report, DOCTOR_PER_LISTENER_TICK, found->place,
                    "this broker never calls a plugin's clock then");
-    else if (version <= DOCTOR_VERSION(2, 0, 22))
+    } else if (version <= DOCTOR_VERSION(2, 0, 22)) {
         doctor_add(&doctor->report, DOCTOR_PER_LISTENER_QUEUE, found->place,
                    "this broker forgets the listener of a client that is away, and refuses it everything");
+    }
 }
 
 /* 2.0 ends with "Unknown configuration variable". */

@@ -84,6 +84,7 @@ static int take_plugin(struct reading *at, const char *name, char *value)
     if (!plugin)
         return no_memory(at->err);
     *plugin = (struct doctor_plugin){.path = value, .place = here(at), .listener = at->listener};
+    plugin->setting = at->conf->setting_count - 1;
     plugin->global = strcmp(name, "global_plugin") == 0;
     if (strcmp(name, "plugin_load") == 0) {
         char *path = value + strcspn(value, " \t");

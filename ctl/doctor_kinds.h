@@ -19,6 +19,8 @@
       "keep one: Mosquitto 2.0 does not start so, and on 2.1 the second is asked only what the first defers")          \
     X(PLUGIN_UNUSED, "plugin-unused", ERROR, "`plugin_load` without a `plugin_use`",                                   \
       "add `plugin_use` with its name to each listener it is for")                                                     \
+    X(PLUGIN_UNLOADED, "plugin-unloaded", ERROR, "`plugin_use` of a plugin that no `plugin_load` before it loads",     \
+      "correct the name, or move the `plugin_load` line up")                                                           \
     X(FILES_BESIDE, "files-beside", WARNING, "`password_file` or `acl_file` beside Mosquitto Guard",                   \
       "give it to the plugin (`plugin_opt_password_file`, `plugin_opt_acl_file`), or remove it, or set `mode "         \
       "coexist`")                                                                                                      \
@@ -27,6 +29,11 @@
       "remove mosquitto_acl_file.so or give it an acl_file, or set `mode strict`")                                     \
     X(LISTENER_UNGUARDED, "listener-unguarded", ERROR, "a listener whose clients Mosquitto Guard is not asked about",  \
       "add the `plugin` line below that listener too, or remove `per_listener_settings true`")                         \
+    X(LISTENER_NEEDED, "listener-needed", ERROR,                                                                       \
+      "`per_listener_settings true` and a setting before any `listener` (Mosquitto 2.1)",                              \
+      "put it below each listener, or remove `per_listener_settings`")                                                 \
+    X(PER_LISTENER_OLD, "per-listener-old", NOTE, "`per_listener_settings` is going away (Mosquitto 2.1)",             \
+      "use `plugin_load`, and `plugin_use` below each listener")                                                       \
     X(OPTION_WITHOUT_PLUGIN, "option-without-plugin", ERROR,                                                           \
       "a `plugin_opt_` line that follows no `plugin` line in its file",                                                \
       "put it behind the `plugin` line, in the same file")                                                             \

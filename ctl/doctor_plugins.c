@@ -63,6 +63,22 @@ static void check_neighbours(struct doctor *doctor, const struct doctor_plugin *
     }
 }
 
+static void check_uses(struct doctor *doctor)
+{
+    const struct doctor_conf *conf = &doctor->conf;
+    for (size_t i = 0; i < conf->setting_count; i++) {
+        bool loaded = false;
+        if (strcmp(conf->settings[i].name, "plugin_use") != 0)
+            continue;
+        for (size_t k = 0; k < conf->plugin_count; k++)
+            loaded |= conf->plugins[k].name && conf->plugins[k].setting < i &&
+                      strcmp(conf->plugins[k].name, conf->settings[i].value) == 0;
+        if (!loaded)
+            doctor_add(&doctor->report, DOCTOR_PLUGIN_UNLOADED, conf->settings[i].place,
+                       "'%s' is not loaded yet; the broker would not start", conf->settings[i].value);
+    }
+}
+
 void doctor_check_plugins(struct doctor *doctor)
 {
     const struct doctor_conf *conf = &doctor->conf;
@@ -72,6 +88,7 @@ void doctor_check_plugins(struct doctor *doctor)
     if (count_guards(conf) == 0)
         doctor_add(&doctor->report, DOCTOR_PLUGIN_MISSING, conf->listeners[DOCTOR_GLOBAL].place,
                    "Mosquitto Guard decides nothing here");
+    check_uses(doctor);
     for (size_t i = 0; i < conf->plugin_count; i++) {
         const struct doctor_plugin *plugin = &conf->plugins[i];
         check_file(doctor, plugin);
@@ -79,7 +96,8 @@ void doctor_check_plugins(struct doctor *doctor)
             continue;
         if (plugin->name && !plugin->used)
             doctor_add(&doctor->report, DOCTOR_PLUGIN_UNUSED, plugin->place,
-                       "no listener has `plugin_use %s`: it is asked about nobody", plugin->name);
+                       "no listener has `plugin_use %s`: Mosquitto 2.1 ends at its start, and does not say why",
+                       plugin->name);
         check_neighbours(doctor, plugin);
     }
 }

@@ -235,6 +235,7 @@ if wants package && tests/setup/install.sh package root && build release; then p
 for version in 2.0.21 2.1.2; do
   if wants "$version" && build release && provided "$version"; then
     integration "broker-$version" "$broker"
+    GUARD_BROKER=$broker python "doctor-$version" tests/ctl/test_doctor.py -n "$(nproc)"
     [ "$matrix" = no ] || GUARD_BROKER="$broker" python "examples-$version" tests/examples -n "$jobs"
   fi
 done

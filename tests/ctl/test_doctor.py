@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 TOP = Path(__file__).resolve().parents[2]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+IS_2_1 = "version 2.1." in subprocess.run([BROKER, "-h"], capture_output=True, text=True, check=False).stdout
 USER = "mosquitto" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 POLICY = "[role device]\ndata = allow publish devices/${username}/#\n[default]\nroles = device\n"
 CLEAN = """user {user}
-allow_anonymous false
 listener {port} 127.0.0.1
+allow_anonymous false
 plugin {dir}/mosquitto_guard.so
 plugin_opt_policy_file {dir}/policy.conf
 plugin_opt_audit_dir {dir}/audit
@@ -161,7 +162,8 @@ def test_the_examples_are_in_good_health(ward, conf):
 
 
 # id, the broker's version, what makes it so (edits of the clean configuration), the line it is found in (text of it; None: the
-# whole file), and what the real broker does: "refuses" to start, "starts", or None where it cannot be tried with any broker.
+# whole file), and what the real broker does: "refuses" to start, "starts", one of the two on 2.0 and the other on 2.1, or None where it
+# cannot be tried with any broker.
 CASES = [
     ("plugin-missing", "2.0.23", ["-plugin"], None, "starts"),
     ("plugin-file", "2.0.23", [("mosquitto_guard.so", "mosquitto_guard.so # ours")], "plugin ", "refuses"),
@@ -170,8 +172,14 @@ CASES = [
      "/mosquitto_guard.so", None),
     ("plugin-beside", "2.0.23", ["+plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so"], "dynamic_security", None),
     ("plugin-twice", "2.0.23", ["+plugin {dir}/mosquitto_guard.so\nplugin_opt_policy_file {dir}/policy.conf"], "plugin ",
-     "refuses"),  # by 2.0; 2.1 starts
-    ("plugin-unused", "2.1.2", [("plugin {dir}", "plugin_load guard {dir}")], "plugin_load", None),
+     ("refuses", "starts")),
+    ("plugin-unused", "2.1.2", [("plugin {dir}", "plugin_load guard {dir}")], "plugin_load", "refuses"),
+    ("plugin-unloaded", "2.1.2", ["+plugin_use guard"], "plugin_use", "refuses"),
+    ("listener-needed", "2.1.2", [("listener", "per_listener_settings true\npassword_file {dir}/audit/../none\nlistener")], "password_file",
+     "refuses"),
+    ("listener-needed", "2.1.2", [("listener", "per_listener_settings true\nallow_anonymous true\nlistener")], "allow_anonymous true",
+     ("starts", "refuses")),
+    ("per-listener-old", "2.1.2", [("user", "per_listener_settings true\nuser")], "per_listener", "starts"),
     ("files-beside", "2.0.23", ["+acl_file {dir}/policy.conf"], "acl_file", None),
     ("chain-open", "2.1.2", ["+plugin_opt_mode coexist\nplugin {dir}/mosquitto_acl_file.so"], "mosquitto_acl_file.so", None),
     ("listener-unguarded", "2.1.2", [("user", "per_listener_settings true\nuser"), "+listener {tls} 127.0.0.1"], "listener {tls}", "starts"),
@@ -234,7 +242,8 @@ CASES = [
     ("reload-ends", "2.1.2", ["+password_file {dir}/policy.conf"], "password_file", None),
     ("per-listener-tick", "2.0.11-1.2+deb12u2", [("user", "per_listener_settings true\nuser")], "per_listener", "starts"),
     ("per-listener-queue", "2.0.21", [("user", "per_listener_settings true\nuser")], "per_listener", "starts"),
-    ("broker-setting", "2.0.23", [("plugin {dir}", "global_plugin {dir}")], "global_plugin", "refuses"),
+    ("broker-setting", "2.0.23", [("plugin {dir}", "global_plugin {dir}")], "global_plugin",
+     ("refuses", "starts")),
     ("broker-setting", "2.0.23", ["+" + TLS + "plugin_use guard"], "plugin_use", "refuses"),
     ("certificate-ended", "2.0.23", ["+" + TLS.replace("server.pem", "ended.pem")], "ended.pem", "starts"),
     ("certificate-ended", "2.0.23", ["+" + TLS + "cafile {dir}/server.pem\ncrlfile {dir}/ended.crl"], "ended.crl", None),
@@ -278,6 +287,8 @@ def test_finding(ward, identity, version, edits, where, proof):
         assert {f["line"] for f in found} & set(lines) and found[0]["file"] == str(ward.dir / "mosquitto.conf"), found
     else:
         assert found[0]["line"] == 0, found
+    if isinstance(proof, tuple):
+        proof = proof[IS_2_1]
     if proof:
         process, log = ward.broker()
         process.terminate() if process.poll() is None else None
@@ -345,9 +356,9 @@ def publish(ward, *options, port=None):
     # nobody asked Mosquitto Guard
     ("listener-unguarded", [("user", "per_listener_settings true\nuser"), "+listener {tls} 127.0.0.1\nallow_anonymous true"], True),
     # whoever has no name passes through to allow_anonymous
-    ("anonymous", [("listener", "allow_anonymous true\nlistener"), "+plugin_opt_mode coexist\nlistener {tls} 127.0.0.1"], True),
+    ("anonymous", [("allow_anonymous false", "allow_anonymous true"), "+plugin_opt_mode coexist\nlistener {tls} 127.0.0.1"], True),
     # in mode strict it is refused, as the finding says
-    ("anonymous", [("listener", "allow_anonymous true\nlistener"), "+listener {tls} 127.0.0.1"], False),
+    ("anonymous", [("allow_anonymous false", "allow_anonymous true"), "+listener {tls} 127.0.0.1"], False),
 ])
 def test_whom_the_real_broker_lets_in(ward, identity, edits, let_in):
     ward.change(*edits)
