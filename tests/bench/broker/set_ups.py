@@ -96,7 +96,7 @@ class Setup:
         (self.folder / "mosquitto.conf").write_text("\n".join(conf) + "\n")
         self.process = subprocess.Popen([*before, BROKER, "-c", str(self.folder / "mosquitto.conf")], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        for _ in range(1200):
+        for _ in range(12000):  # under valgrind a large policy takes minutes
             if self.process.poll() is not None:
                 raise SystemExit(f"{self.name}: the broker did not start:\n" + (self.folder / "log").read_text())
             try:
