@@ -107,6 +107,7 @@ static void collect(struct lint *lint)
     acl_policy_each_rule(lint->source->policy, NULL, add_rule, lint);
     report_warnings(lint);
     lint_check_bindings(lint);
+    lint_check_passwords(lint);
     lint_check_rules(lint);
     if (lint->finding_count)
         qsort(lint->findings, lint->finding_count, sizeof *lint->findings, by_line);

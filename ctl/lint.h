@@ -20,6 +20,7 @@
     X(AMBIGUOUS, "ambiguous", "a placeholder that is not bound once its fact has several values")            \
     X(UNUSED_ROLE, "unused-role", "a role nobody in the file holds (a token may still name it)")             \
     X(UNDEFINED_ROLE, "undefined-role", "a role that is bound and not defined")                              \
+    X(WEAK_PASSWORD, "weak-password", "a password hash that is cheap to guess against, or cannot be used")   \
     X(SLOW, "slow", "a role whose rules overlap so much that a check may be given up")
 
 enum lint_kind {
@@ -70,6 +71,8 @@ const char *lint_rule_name(const struct lint_rule *rule);
 /* lint_bindings.c: roles, clients and placeholders; also fills lowest, highest and everyone of the rules. Comes first.
  */
 void lint_check_bindings(struct lint *lint);
+/* lint_passwords.c: stored hashes. */
+void lint_check_passwords(struct lint *lint);
 /* lint_rules.c: rules against each other. */
 void lint_check_rules(struct lint *lint);
 

@@ -40,6 +40,7 @@ def policy(tmp_path):
 
     def write(text, name="policy.conf"):
         (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(0o640)  # as is expected where there are password hashes
         return name
 
     return write

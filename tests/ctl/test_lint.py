@@ -3,6 +3,9 @@ import json
 
 import pytest
 
+# argon2id as guardctl passwd writes it
+STRONG = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$" + "A" * 43
+
 # kind, policy that has it, line it stands in, words of the message, the same policy mended
 CASES = [
     (
@@ -39,6 +42,20 @@ CASES = [
         3,
         "never denies",
         "[role r]\na = allow publish # priority=3\nb = deny publish secret/# priority=3\n[default]\nroles = r\n",
+    ),
+    (
+        "weak-password",
+        "[client c]\npassword = $6$c2FsdHNhbHQ=$" + "A" * 86 + "==\n",
+        2,
+        "client c is weaker than",
+        "[client c]\npassword = " + STRONG + "\n",
+    ),
+    (
+        "weak-password",
+        "[client c]\npassword = $7$101$c2FsdHNhbHRzYWw=$" + "A" * 86 + "==\n",
+        2,
+        "guesses cheaply",
+        "[client c]\npassword = " + STRONG + "\n",
     ),
     (
         "expired",
