@@ -109,6 +109,32 @@ def test_takeover_by_another_user_whose_password_takes_long(make_broker):
     broker.client("another-id", "slow", "pw", version=V5).open()
 
 
+@pytest.mark.memory
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_is_left_in_an_offline_session_is_not_for_another_user(make_broker, version, bound):
+    """Nobody is there to be thrown out, so another user may resume the session: it gets nothing that it may not have."""
+    rules = "[role own]\nown = allow subscribe devices/${username}/#\n[default]\nroles = own\n"
+    policy = users("b", "w", roles={"w": "w"}) + users("a") + ("client_id = one-id\n" if bound else "") + rules + "[role w]\nw = allow publish #\n"
+    if bound:
+        policy = policy.replace("[client b]\n", "[client b]\nclient_id = another-id\n")
+    broker = make_broker(policy)
+    expiry = {"expiry": 300} if version == V5 else {}
+    owner = broker.client("one-id", "a", "pw", version=version, clean=False, **expiry).open()
+    assert owner.subscribe("devices/a/#") == 1
+    owner.close()
+    writer = broker.client("w", "w", "pw").open()
+    assert writer.publish("devices/a/1", b"while nobody was there") == 0
+    other = broker.client("one-id", "b", "pw", version=version, clean=False, **expiry)
+    if bound:
+        assert other.connect() != 0
+        owner = broker.client("one-id", "a", "pw", version=version, clean=False, **expiry).open()
+        assert owner.messages.get(timeout=5).payload == b"while nobody was there"
+        return
+    other.open()
+    assert writer.publish("devices/a/2", b"now") == 0
+    assert other.receives_nothing()
+
+
 def test_takeover_by_anybody_where_that_is_wanted(make_broker):
     broker = make_broker(PEERS, options={"client_takeover": "any"})
     first = broker.client("one-id", "a", "pw").open()
