@@ -95,12 +95,9 @@ def test_two_lines_change(make_broker, files, ours):
 @pytest.mark.parametrize("allow", ["true", "false"])
 def test_anonymous_is_the_brokers_decision(make_broker, files, allow):
     """Who may come without credentials: allow_anonymous, as before. What they may do: the lines before the first user."""
-    conf = f"allow_anonymous {allow}\n"
     for named in ({"plugin_lines": [], "conf": files.lines()}, {"options": files.options()}):
         broker = make_broker(None, start=False, **named)
-        configuration = broker.configuration
-        broker.configuration = lambda c=configuration: c().replace("allow_anonymous false\n", conf)
-        broker.start()
+        broker = (let_anonymous_in(broker) if allow == "true" else broker).start()
         nobody = broker.client("c1", version=V5)
         code = nobody.connect()
         assert (code == 0) == (allow == "true")
@@ -249,6 +246,35 @@ def test_coexist_leaves_strangers_alone(make_broker, files):
     assert broker.client("c4", version=V5).connect() == 0x87
 
 
+def let_anonymous_in(broker):
+    configuration = broker.configuration
+    broker.configuration = lambda: configuration().replace("allow_anonymous false", "allow_anonymous true")
+    return broker
+
+
+ODD = [("a+b", "c1"), ("ann", "c+1"), ("bob", "#"), (None, "c#2"), ("p/q", "c2"), ("bob", "i/d"), ("$x", "c5")]
+
+
+@pytest.mark.parametrize("number", range(DIFFERENTIAL_FILES // 2))
+def test_odd_names(make_broker, tmp_path, number):
+    """
+    Names that cannot stand in a level, with identity_check log. With a wildcard: as the broker, which gives them nothing
+    from patterns. With '/', or '$' in front: what the broker lets out of its level stays in it, and nothing is wider.
+    """
+    rng = aclfile.seeded(1000 + number)
+    acl = aclfile.random_acl(rng) + "\npattern readwrite dev/%u/#\npattern readwrite a/#\npattern deny b/%c/+\n"
+    users = {user for user, _ in [*aclfile.CLIENTS, *ODD] if user} | {aclfile.PUBLISHER}
+    files = Files(tmp_path, aclfile.with_publisher(acl), sorted(users))
+    topics = [t for t in aclfile.topics_near(rng, acl, 30) + ["dev/p/q", "dev/p/q/x", "$x", "a/x", "b/i/d/x", "b/x/y"] if t]
+    options = files.options(audit_dir=None, identity_check="log")
+    theirs, ours = (aclfile.ask(let_anonymous_in(make_broker(None, start=False, **named)).start().ports["plain"], "pw", topics, ODD)
+                    for named in ({"plugin_lines": [], "conf": files.lines()}, {"options": options}))
+    for question, allowed in theirs.items():
+        user, client_id, _, _ = question
+        wildcard = set(f"{user}{client_id}") & set("+#")
+        assert ours[question] == allowed or (allowed and not wildcard), (question, acl)
+
+
 @pytest.mark.parametrize("number", range(DIFFERENTIAL_FILES))
 def test_decides_as_the_broker(make_broker, guardctl, tmp_path, broker_version, number):
     """Random files, clients and topics: the broker's own acl_file, the plugin's, and guardctl import."""
@@ -259,9 +285,7 @@ def test_decides_as_the_broker(make_broker, guardctl, tmp_path, broker_version, 
     topics = aclfile.topics_near(rng, acl, 40)
     answers = []
     for named in ({"plugin_lines": [], "conf": files.lines()}, {"options": files.options(audit_dir=None)}):
-        broker = make_broker(None, start=False, **named)
-        configuration = broker.configuration
-        broker.configuration = lambda c=configuration: c().replace("allow_anonymous false", "allow_anonymous true")
+        broker = let_anonymous_in(make_broker(None, start=False, **named))
         answers.append(aclfile.ask(broker.start().ports["plain"], "pw", topics))
     theirs, plugins = answers
     assert len(theirs) == 2 * len(aclfile.CLIENTS) * len(topics)
@@ -275,3 +299,18 @@ def test_decides_as_the_broker(make_broker, guardctl, tmp_path, broker_version, 
     explained = guardctl("explain", "--policy", policy, "--batch", input="".join(json.dumps(q) + "\n" for q in questions))
     verdicts = [json.loads(line)["verdict"] == "allow" for line in explained.stdout.splitlines()]
     assert dict(zip(theirs, verdicts)) == theirs, acl
+
+
+def test_import_to_redis(make_broker, files, guardctl, redis):
+    """guardctl import --push: the same rights from Redis, and the files are not needed any more."""
+    told = guardctl("import", "mosquitto-files", "--password-file", files.passwords, "--acl-file", files.acl, "--broker",
+                    "2.0", "--anonymous", "--push", "--yes", "--redis", redis.url, "--by", "the test")
+    assert told.returncode == 0, told.stderr
+    assert "published as version 1" in told.stdout
+    again = guardctl("import", "mosquitto-files", "--password-file", files.passwords, "--acl-file", files.acl, "--broker",
+                     "2.0", "--anonymous", "--push", "--dry-run", "--redis", redis.url)
+    assert again.returncode == 0 and "nothing was published; version 1 stays" in again.stdout
+    broker = make_broker(None, options={"policy_file": None, "redis_url": redis.url})
+    broker.trail.wait("policy-reload", event__outcome="success", mosquitto__policy__source="redis")
+    expect_rights(broker)
+    assert "import" in guardctl("log", "--redis", redis.url).stdout
