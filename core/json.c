@@ -123,7 +123,7 @@ static const char *read_string(struct build *b)
 /* strtod reads the decimal point of the process's locale, which is not ours to choose. */
 static double to_double(const char *literal)
 {
-    char *point = strchr(literal, '.');
+    const char *point = strchr(literal, '.');
     const char *local = localeconv()->decimal_point;
     if (!point || strcmp(local, ".") == 0)
         return strtod(literal, NULL);
