@@ -41,11 +41,10 @@ struct image_role {
 /* Fills what tells engines apart. */
 static inline void image_stamp(struct image_head *head)
 {
-    static const char magic[8] = "GUARDACL";
     const uint16_t sizes[8] = {sizeof(struct acl_node),   sizeof(struct acl_rule),         sizeof(struct acl_condition),
                                sizeof(struct acl_net),    sizeof(struct acl_segment_role), sizeof(struct image_head),
                                sizeof(struct image_part), sizeof(struct image_role)};
-    memcpy(head->magic, magic, sizeof magic);
+    memcpy(head->magic, "GUARDACL", sizeof head->magic);
     memcpy(head->engine, ACL_ENGINE_DIGEST, sizeof head->engine);
     memcpy(head->sizes, sizes, sizeof sizes);
     head->byte_order = 0x01020304;
