@@ -45,5 +45,6 @@ extern const struct ctl_command ctl_unban;
 extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_import_mosquitto;
 extern const struct ctl_command ctl_import_goauth;
+extern const struct ctl_command ctl_import_authplug;
 
 #endif
