@@ -19,6 +19,7 @@ struct auth_throttle {
     struct throttle_table *known; /* (address, user, client id) that logged in before; score = failures since */
     struct throttle_score budget; /* microseconds spent on failures */
     struct auth_throttle_counts counts;
+    int64_t blocked_until_ms; /* after that nobody is, unless another block begins */
 };
 
 struct auth_throttle_settings auth_throttle_defaults(void)
@@ -201,6 +202,8 @@ static bool count_failure(struct auth_throttle *throttle, struct throttle_table 
     for (unsigned i = 0; i < entry->blocks && length < settings->block_max_ms; i++)
         length *= 2;
     entry->blocked_until_ms = now_ms + (length < settings->block_max_ms ? length : settings->block_max_ms);
+    if (entry->blocked_until_ms > throttle->blocked_until_ms)
+        throttle->blocked_until_ms = entry->blocked_until_ms;
     if (entry->blocks < UINT8_MAX)
         entry->blocks++;
     entry->score = (struct throttle_score){.at_ms = now_ms};
@@ -257,4 +260,11 @@ uint64_t auth_throttle_address_key(const struct auth_throttle *throttle, const c
 struct auth_throttle_counts auth_throttle_counts(const struct auth_throttle *throttle)
 {
     return throttle->counts;
+}
+
+void auth_throttle_blocked(const struct auth_throttle *throttle, int64_t now_ms, size_t *addresses, size_t *users)
+{
+    bool some = throttle->blocked_until_ms > now_ms;
+    *addresses = some ? throttle_table_blocked(throttle->addresses, now_ms) : 0;
+    *users = some ? throttle_table_blocked(throttle->users, now_ms) : 0;
 }

@@ -93,4 +93,8 @@ struct auth_throttle_counts {
 };
 struct auth_throttle_counts auth_throttle_counts(const struct auth_throttle *throttle);
 
+/* How many addresses, and users at one address, are blocked at now_ms. While some may be it looks through both tables
+ * (a millisecond at most): for every few seconds. */
+void auth_throttle_blocked(const struct auth_throttle *throttle, int64_t now_ms, size_t *addresses, size_t *users);
+
 #endif

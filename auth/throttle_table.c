@@ -68,6 +68,14 @@ struct throttle_entry *throttle_table_find(struct throttle_table *table, uint64_
     return NULL;
 }
 
+size_t throttle_table_blocked(const struct throttle_table *table, int64_t now_ms)
+{
+    size_t blocked = 0;
+    for (size_t i = 0; i < table->sets * WAYS; i++)
+        blocked += table->entry[i].key && table->entry[i].blocked_until_ms > now_ms;
+    return blocked;
+}
+
 static bool weighs_less(const struct throttle_entry *a, const struct throttle_entry *b,
                         const struct auth_throttle_bucket *bucket, int64_t now_ms)
 {

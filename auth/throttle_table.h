@@ -40,6 +40,8 @@ struct throttle_entry *throttle_table_find(struct throttle_table *table, uint64_
    the leaked score, then by age. Never NULL. */
 struct throttle_entry *throttle_table_get(struct throttle_table *table, uint64_t key,
                                           const struct auth_throttle_bucket *bucket, int64_t now_ms);
+/* How many are blocked. Looks at the whole table: nothing to call for each log-in. */
+size_t throttle_table_blocked(const struct throttle_table *table, int64_t now_ms);
 void throttle_table_remove(struct throttle_table *table, uint64_t key);
 void throttle_table_clear(struct throttle_table *table);
 

@@ -27,8 +27,11 @@ static void read_all(struct guard_plugin *plugin, struct guard_metrics *metrics)
     metrics->counts = plugin->counts;
     metrics->cache = auth_credential_cache_counts(plugin->credentials);
     metrics->has_throttle = plugin->throttle != NULL;
-    if (plugin->throttle)
+    if (plugin->throttle) {
         metrics->throttle = auth_throttle_counts(plugin->throttle);
+        auth_throttle_blocked(plugin->throttle, guard_clock_monotonic_ns() / 1000000, &metrics->blocked_addresses,
+                              &metrics->blocked_users);
+    }
     metrics->rules = plugin->policy->rules;
     metrics->clients = guard_clients_count(plugin->policy->clients);
     metrics->has_store = guard_policy_store_read(plugin, &metrics->store);

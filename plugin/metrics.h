@@ -20,6 +20,7 @@ struct guard_metrics {
     struct guard_counts counts;
     struct auth_credential_cache_counts cache;
     struct auth_throttle_counts throttle;
+    size_t blocked_addresses, blocked_users;
     bool has_throttle;
     int64_t rules;  /* of the policy in use */
     size_t clients; /* its client records */

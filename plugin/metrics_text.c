@@ -88,8 +88,12 @@ static void put_cache(struct guard_buffer *out, const struct auth_credential_cac
     guard_buffer_printf(out, "mosquitto_auth_cache_entries{cache=\"credential\"} %zu\n", cache->entries);
 }
 
-static void put_throttle(struct guard_buffer *out, const struct auth_throttle_counts *throttle)
+static void put_throttle(struct guard_buffer *out, const struct guard_metrics *metrics)
 {
+    const struct auth_throttle_counts *throttle = &metrics->throttle;
+    family(out, "blocked_keys", "gauge", "Keys currently blocked; user means one at one address.");
+    guard_buffer_printf(out, "mosquitto_blocked_keys{key=\"source.ip\"} %zu\n", metrics->blocked_addresses);
+    guard_buffer_printf(out, "mosquitto_blocked_keys{key=\"user.name\"} %zu\n", metrics->blocked_users);
     family(out, "auth_blocks_total", "counter",
            "Blocks begun because of failed log-ins; user means one at one address.");
     guard_buffer_printf(out, "mosquitto_auth_blocks_total{key=\"source.ip\"} %" PRIu64 "\n",
@@ -148,6 +152,28 @@ static void put_policy(struct guard_buffer *out, const struct guard_metrics *met
     single(out, "policy_clients", "gauge", "Client records in the active policy.", (double)metrics->clients);
 }
 
+static void put_requests(struct guard_buffer *out, const struct guard_store_requests *requests)
+{
+    static const char *const bounds[GUARD_STORE_BUCKETS] = {"0.001", "0.01", "0.1", "1", "+Inf"};
+    uint64_t count = 0;
+    family(out, "store_requests_total", "counter", "Requests to the policy store that were answered, or failed.");
+    guard_buffer_printf(out, "mosquitto_store_requests_total{store=\"redis\",outcome=\"success\"} %" PRIu64 "\n",
+                        requests->answered);
+    guard_buffer_printf(out, "mosquitto_store_requests_total{store=\"redis\",outcome=\"failure\"} %" PRIu64 "\n",
+                        requests->failed);
+    family(out, "store_request_duration_seconds", "histogram",
+           "How long a request to the policy store was waited for.");
+    for (unsigned i = 0; i < GUARD_STORE_BUCKETS; i++) {
+        count += requests->bucket[i];
+        guard_buffer_printf(out,
+                            "mosquitto_store_request_duration_seconds_bucket{store=\"redis\",le=\"%s\"} %" PRIu64 "\n",
+                            bounds[i], count);
+    }
+    guard_buffer_printf(out, "mosquitto_store_request_duration_seconds_sum{store=\"redis\"} %.9g\n",
+                        (double)requests->waited_ns / NS);
+    guard_buffer_printf(out, "mosquitto_store_request_duration_seconds_count{store=\"redis\"} %" PRIu64 "\n", count);
+}
+
 static void put_store(struct guard_buffer *out, const struct guard_store_figures *store)
 {
     family(out, "store_up", "gauge", "Whether the policy store is connected and its policy in use (1) or not (0).");
@@ -160,6 +186,7 @@ static void put_store(struct guard_buffer *out, const struct guard_store_figures
                         store->syncs);
     guard_buffer_printf(out, "mosquitto_store_updates_total{store=\"redis\",kind=\"change\"} %" PRIu64 "\n",
                         store->updates);
+    put_requests(out, &store->requests);
     family(out, "store_fresh_timestamp_seconds", "gauge",
            "Unix time at which the policy in use was last known to be the store's; 0 = never.");
     guard_buffer_printf(out, "mosquitto_store_fresh_timestamp_seconds{store=\"redis\"} %" PRId64 "\n", store->fresh_at);
@@ -263,7 +290,7 @@ void guard_metrics_render(const struct guard_metrics *metrics, struct guard_buff
     put_sessions(out, &metrics->counts);
     put_cache(out, &metrics->cache);
     if (metrics->has_throttle)
-        put_throttle(out, &metrics->throttle);
+        put_throttle(out, metrics);
     put_checks(out, &metrics->counts);
     put_callbacks(out, &metrics->counts);
     put_policy(out, metrics);

@@ -187,6 +187,7 @@ bool guard_policy_store_read(const struct guard_plugin *plugin, struct guard_sto
         .syncs = link->state.syncs,
         .updates = link->state.updates,
         .fresh_at = link->state.fresh_at,
+        .requests = link->state.requests,
     };
     return true;
 }

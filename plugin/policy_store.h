@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/policy_text.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ struct guard_store_figures {
     bool up;
     uint64_t reconnects, syncs, updates;
     int64_t fresh_at; /* Unix seconds; 0 = never */
+    struct guard_store_requests requests;
 };
 
 /* Broker thread. False: there is no store. */

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "store/redis_parse.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -195,7 +196,21 @@ static int wait_for(struct guard_redis *redis, int64_t deadline, struct guard_re
     return rc;
 }
 
-int guard_redis_read(struct guard_redis *redis, const struct guard_reply **reply, struct guard_redis_fault *fault)
+static void count_request(struct guard_redis *redis, bool answered, int64_t waited_ns)
+{
+    static const int64_t bounds[GUARD_STORE_BUCKETS] = {1000000, 10000000, 100000000, 1000000000, INT64_MAX};
+    struct guard_store_requests *requests = redis->settings.requests;
+    unsigned bucket = 0;
+    while (waited_ns > bounds[bucket])
+        bucket++;
+    requests->bucket[bucket]++;
+    requests->waited_ns += (uint64_t)waited_ns;
+    *(answered ? &requests->answered : &requests->failed) += 1;
+}
+
+/* *began: when waiting began, 0 = there was none. */
+static int wait_reply(struct guard_redis *redis, const struct guard_reply **reply, int64_t *began,
+                      struct guard_redis_fault *fault)
 {
     int64_t deadline = 0;
     for (;;) {
@@ -204,11 +219,23 @@ int guard_redis_read(struct guard_redis *redis, const struct guard_reply **reply
         int rc = guard_redis_try_read(redis, reply, fault);
         if (rc != 0)
             return rc > 0 ? 0 : -1;
-        if (!deadline)
+        if (!deadline) {
             deadline = deadline_in(redis->settings.command_timeout_ms);
+            *began = deadline - (int64_t)redis->settings.command_timeout_ms * 1000000;
+        }
         if (wait_for(redis, deadline, fault) != 0)
             return -1;
     }
+}
+
+int guard_redis_read(struct guard_redis *redis, const struct guard_reply **reply, struct guard_redis_fault *fault)
+{
+    int64_t began = 0;
+    int rc = wait_reply(redis, reply, &began, fault);
+    if (redis->settings.requests && !(rc != 0 && fault->interrupted))
+        count_request(redis, rc == 0 && (*reply)->type != GUARD_REPLY_ERROR,
+                      began ? guard_clock_monotonic_ns() - began : 0);
+    return rc;
 }
 
 static void append_count(struct guard_buffer *out, char sign, size_t count)

@@ -12,16 +12,18 @@
 #include <stddef.h>
 
 struct guard_redis;
+struct guard_store_requests;
 
 /* What connections have in common. Strings may be NULL; all is borrowed. */
 struct guard_redis_settings {
-    const char *username, *password; /* AUTH, if there is a password */
-    const char *client_name;         /* CLIENT SETNAME; a refusal of that is ignored */
-    struct guard_redis_tls *tls;     /* NULL: in the clear */
-    unsigned database;               /* SELECT, if not 0 */
-    unsigned connect_timeout_ms;     /* until the connection is ready for commands */
-    unsigned command_timeout_ms;     /* for each reply */
-    int wake_fd;                     /* readable: give up waiting at once; -1: none */
+    const char *username, *password;       /* AUTH, if there is a password */
+    const char *client_name;               /* CLIENT SETNAME; a refusal of that is ignored */
+    struct guard_redis_tls *tls;           /* NULL: in the clear */
+    unsigned database;                     /* SELECT, if not 0 */
+    unsigned connect_timeout_ms;           /* until the connection is ready for commands */
+    unsigned command_timeout_ms;           /* for each reply */
+    struct guard_store_requests *requests; /* counts there; NULL: nowhere */
+    int wake_fd;                           /* readable: give up waiting at once; -1: none */
 };
 
 /* Connects, shakes hands, logs in. 0, or -1 and fault. What settings points to must outlive

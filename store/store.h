@@ -40,6 +40,15 @@ struct guard_store_config {
     bool use_index;              /* read guard:roles and guard:clients instead of SCAN */
 };
 
+#define GUARD_STORE_BUCKETS 5 /* upper bounds 1 ms, 10 ms, 100 ms, 1 s, none; not cumulative */
+
+/* Replies that were waited for; those to commands sent in one go are counted one by one. */
+struct guard_store_requests {
+    uint64_t answered, failed; /* failed: an error of the server, none in time, or the connection broke */
+    uint64_t bucket[GUARD_STORE_BUCKETS];
+    uint64_t waited_ns;
+};
+
 /* How the store stands. Handed out whenever anything but the ages changed, and at least every ten seconds. */
 struct guard_store_state {
     bool up;                  /* connected, tracking, and what it holds is what we deliver */
@@ -53,7 +62,8 @@ struct guard_store_state {
     int64_t fresh_at;         /* Unix seconds at which the policy in use was last known to be the store's; 0 = never */
     uint64_t version;         /* guard:version of the policy in use; 0 = none */
     uint64_t roles, rules, clients, revocations; /* held */
-    uint64_t reconnects, syncs, updates;         /* counted since start */
+    uint64_t reconnects, syncs, updates;         /* counted since start, as the next one */
+    struct guard_store_requests requests;
 };
 
 enum guard_store_kind { GUARD_STORE_ROLE, GUARD_STORE_CLIENT, GUARD_STORE_ASSIGN, GUARD_STORE_DEFAULT };

@@ -66,7 +66,8 @@ static int prepare(struct guard_store *store)
     if (store->url.tls && guard_redis_tls_new(store->config.tls_ca, store->config.tls_cert, store->config.tls_key,
                                               &store->tls, &err) != GUARD_OK)
         return fault_of(store, &err, GUARD_REASON_STORE_TLS_FAILED);
-    store->settings = (struct guard_redis_settings){.username = store->config.username,
+    store->settings = (struct guard_redis_settings){.requests = &store->state.requests,
+                                                    .username = store->config.username,
                                                     .password = store->password,
                                                     .client_name = store->client_name,
                                                     .tls = store->tls,

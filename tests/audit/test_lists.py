@@ -2,6 +2,8 @@
 import json
 import re
 
+import pytest
+
 from conftest import ROOT, SCHEMA
 
 DEFINITION = json.loads(SCHEMA.read_text())
@@ -32,6 +34,14 @@ def test_reasons():
     assert len(EVENT["reason"]["enum"]) == 73
     assert quoted("core/reason.h", "GUARD_REASONS") == set(EVENT["reason"]["enum"])
     assert table("## Reasons") == set(EVENT["reason"]["enum"])
+
+
+@pytest.mark.parametrize("heading, columns", [("## Actions", 4), ("## Reasons", 3)])
+def test_each_says_what_an_operator_should_do(heading, columns):
+    section = re.split(r"^## ", MANUAL.read_text().split(heading + "\n")[1], flags=re.M)[0]
+    rows = [[cell.strip() for cell in row.strip("| \n").split(" | ")] for row in re.findall(r"^\| `.*", section, flags=re.M)]
+    assert len(rows) >= 25
+    assert not [row[0] for row in rows if len(row) != columns or not all(row)]
 
 
 def leaves(definition, prefix=""):

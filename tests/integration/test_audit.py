@@ -189,3 +189,20 @@ def test_segments_follow_sighup(make_broker):
     broker.trail.wait("mqtt-connect", 2)
     assert len(broker.trail.files()) == 2
     assert len(broker.trail.events("audit-rotate")) == 1
+
+
+def test_a_file_taken_away_from_a_running_broker_is_told_everywhere(make_broker, eventually, tmp_path):
+    """In the broker's log, in the figures, and in a new file of the trail, which goes on."""
+    figures = tmp_path / "guard.prom"
+    broker = make_broker(POLICY, options={"metrics_file": figures, "metrics_interval": 1})
+    a = broker.client("a-id", "a", "pw").open()
+    a.publish("devices/a/data", qos=1)
+    broker.trail_unchecked = True  # it begins in the middle
+    first, = sorted(broker.trail.folder.glob("audit-*.ndjson"))
+    first.unlink()
+    eventually(lambda: "audit trail: " in broker.log() and first.name in broker.log(), 15, "a line in the broker's log")
+    eventually(lambda: "mosquitto_audit_damage_total 1" in figures.read_text(), 15, "the figure")
+    a.publish("devices/a/data", qos=1)
+    actions = lambda: [e["event"]["action"] for e in broker.trail.events()]  # noqa: E731
+    eventually(lambda: actions()[0] == "audit-rotate" and "audit-recovered" in actions() and "mqtt-publish" in actions(), 15,
+               "the trail goes on")

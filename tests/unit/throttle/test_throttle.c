@@ -139,6 +139,19 @@ static void test_spraying_blocks_the_address(void **state)
     assert_int_equal(allow("192.0.2.2", "fresh", START), GUARD_REASON_NONE);
     assert_int_equal(auth_throttle_counts(throttle).addresses_blocked, 1);
     assert_int_equal(auth_throttle_counts(throttle).refused_address, 1);
+    size_t addresses, users;
+    auth_throttle_blocked(throttle, START, &addresses, &users);
+    assert_int_equal(addresses, 1);
+    assert_int_equal(users, 0);
+    fail_until_blocked("192.0.2.3", "u", START + 1);
+    auth_throttle_blocked(throttle, START + 10 * MINUTE - 1, &addresses, &users);
+    assert_int_equal(addresses, 1);
+    assert_int_equal(users, 1);
+    auth_throttle_blocked(throttle, START + 10 * MINUTE, &addresses, &users);
+    assert_int_equal(addresses, 0); /* over; the other one lasts a millisecond longer */
+    assert_int_equal(users, 1);
+    auth_throttle_blocked(throttle, START + 10 * MINUTE + 1, &addresses, &users);
+    assert_int_equal(users, 0);
 }
 
 /* A handful of devices with an old password must not take their whole site down. */
