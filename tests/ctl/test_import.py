@@ -116,9 +116,14 @@ def mosquitto():
     return found
 
 
+def of(mosquitto):
+    """The options for the broker that is installed."""
+    return ["--mosquitto", mosquitto, "--broker", "2.0" if "2.0" in version_of(mosquitto) else "2.1"]
+
+
 def test_verify_against_the_broker(guardctl, files, tmp_path, mosquitto):
     """The old semantics are the broker's own: a Mosquitto with the acl_file is asked the same."""
-    options = [*files(None, VERIFIED), "--anonymous", "-o", "policy.conf", "--mosquitto", mosquitto]
+    options = [*files(None, VERIFIED), "--anonymous", "-o", "policy.conf", *of(mosquitto)]
     result = imported(guardctl, *options, "--verify", 3000)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "verify: 3000 decisions by seed 1, 0 stricter, 0 wider\n"
@@ -127,7 +132,7 @@ def test_verify_against_the_broker(guardctl, files, tmp_path, mosquitto):
 
 def test_verify_tells_what_is_stricter(guardctl, files, mosquitto):
     """Announced by the report: told, and written all the same."""
-    options = [*files(None, "user bob\ntopic **\n"), "-o", "policy.conf", "--mosquitto", mosquitto, "--verify", 50, "--seed", 7]
+    options = [*files(None, "user bob\ntopic **\n"), "-o", "policy.conf", *of(mosquitto), "--verify", 50, "--seed", 7]
     result = imported(guardctl, *options)
     assert result.returncode == 1
     assert "stricter: user bob, client id" in result.stderr and "publish **: was allowed, would be denied" in result.stderr
@@ -141,7 +146,7 @@ def test_verify_finds_what_is_not_announced(guardctl, files, tmp_path, mosquitto
     fake.write_text('#!/bin/sh\n[ "$1" = -h ] || sed -i "s,home,away," "$(dirname "$2")/acl"\nexec ' + mosquitto + ' "$@"\n', encoding="utf-8")
     fake.chmod(0o700)
     result = imported(guardctl, *files(None, "user bob\ntopic home/a\ntopic away/b\n"), "-o", "policy.conf", "--verify", 300,
-                      "--mosquitto", fake)
+                      *of(mosquitto)[2:], "--mosquitto", fake)
     assert result.returncode == 1
     assert "wider: user bob" in result.stderr and result.stderr.endswith("wider: nothing was written\n")
     assert not (tmp_path / "policy.conf").exists()
