@@ -76,7 +76,7 @@ by_will() {
 
 by_client_id() {
   start ci mosquitto_sub -V 5 -q 1 $(tls pipeline) -i ci -t 'firmware-progress/#'
-  audit_from_here
+  must "the pipeline is connected" logged ' as ci '
   try "not let in" "to take over the session of the pipeline (its client id)" pub $(tls pump-1) -i ci -t firmware-progress/p100/pump-1 -m '{}'
   must "the pipeline notices nothing" alive ci
 }
