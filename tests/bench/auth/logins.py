@@ -6,6 +6,7 @@ What log-ins cost a real broker, and what they do to those who are connected.
   logins.py guessing [--count 20000]                wrong passwords against anonymous refusals, blocked address and not
   logins.py cached   [--count 10000]                repeated log-ins with known credentials against anonymous ones
   logins.py reload   [--sessions 2000]              SIGHUP with that many argon2id sessions
+  logins.py signatures [--count 10000]              2.1: log-ins with ES384 tokens, verified by the broker thread and by workers
 
 Environment: GUARD_BUILD (default build/release; mqload is taken from GUARD_LOAD or from there), GUARD_BROKER. Processor time
 is the broker thread's own (/proc/PID/task/PID/schedstat), so that other work on the machine disturbs it little; gaps are
@@ -28,6 +29,7 @@ sys.path.insert(0, str(TOP / "tests/integration"))
 from support import broker as broker_module  # noqa: E402
 from support.broker import Broker  # noqa: E402
 from support.passwords import mosquitto_7  # noqa: E402
+from support.tokens import Issuer  # noqa: E402
 
 LOAD = os.environ.get("GUARD_LOAD") or broker_module.BUILD / "tests/bench/mqload/mqload"
 DEVICE = "[role device]\ndata = allow publish devices/${username}/data\n[default]\nroles = device\n"
@@ -128,7 +130,24 @@ def compare(title, broker, count, cases, rounds=5):
         print(f"| {name} | {own:.1f} | {others:.1f} | {own - base:.1f} | {(own - base + others) / 1e6 * 1e4 * 100:.1f} |", flush=True)
 
 
+def plain(arguments):
+    """The broker alone, without a plugin, refusing as it does of itself."""
+    with Bench(tempfile.mkdtemp(prefix="guard-logins-"), DEVICE, plugin_lines=[]).start() as broker:
+        compare("Without the plugin", broker, arguments.count, {"anonymous, refused": ["--clientid", "c%d"]})
+
+
+def signatures(arguments):
+    issuer = Issuer(tempfile.mkdtemp(prefix="guard-logins-"))
+    issuer.add_slow("ES384")
+    for workers in (0, arguments.workers):
+        options = issuer.options(auth_methods="token", jwt_algorithms="ES256,ES384", auth_workers=workers, auth_timeout=60)
+        with start(DEVICE, **options) as broker:
+            cases = {f"{alg}, auth_workers {workers}": ["--clientid", "c%d", "--password", issuer.token("a", alg)] for alg in ("ES256", "ES384")}
+            compare("Signatures", broker, arguments.count, cases)
+
+
 def guessing(arguments):
+    plain(arguments)
     policy = f"[client known]\npassword = {argon2id('pw')}\n" + DEVICE
     cases = {"anonymous, refused": ["--clientid", "c%d"],
              "known user, wrong password": ["--clientid", "c%d", "--username", "known", "--password", "guess-%d"],
@@ -179,7 +198,7 @@ def reload(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["storm", "guessing", "cached", "reload"])
+    parser.add_argument("what", choices=["storm", "guessing", "cached", "reload", "signatures"])
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--sessions", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=20)
@@ -190,7 +209,7 @@ def main():
     parser.add_argument("--count", type=int, default=10000)
     arguments = parser.parse_args()
     os.nice(arguments.nice)
-    {"storm": storm, "guessing": guessing, "cached": cached, "reload": reload}[arguments.what](arguments)
+    {"storm": storm, "guessing": guessing, "cached": cached, "reload": reload, "signatures": signatures}[arguments.what](arguments)
 
 
 if __name__ == "__main__":
