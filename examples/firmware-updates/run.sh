@@ -33,6 +33,8 @@ good_days() {
   policy
   heading "The pipeline releases; devices fetch what is for their model"
   start progress mosquitto_sub -V 5 -q 1 $(tls pipeline) -t 'firmware-progress/#' -v
+  seen=0
+  must "it listens for what devices report" audited '"action":"mqtt-subscribe"'
   must "release 1.0 for the pumps" release p100 1.0
   must "release 4.2 for the gates" release g7 4.2
   must "pump-1 updates itself" update pump-1 p100

@@ -57,8 +57,8 @@ page_watches() {
 
 expiry() {
   heading "A token ends while the page is open"
-  start paul node "$here/headless.js" "wss://127.0.0.1:${port[8443]}/mqtt" paul "$(token paul viewer 3)" watch devices/+/data
-  must "Paul watches with a token for three seconds" said paul allowed
+  start paul node "$here/headless.js" "wss://127.0.0.1:${port[8443]}/mqtt" paul "$(token paul viewer 6)" watch devices/+/data
+  must "Paul watches with a token for six seconds" said paul allowed
   must "the page is told that its session has ended" said paul closed
   must "the trail says why" audited '"action":"mqtt-disconnect"' token_expired
 }
