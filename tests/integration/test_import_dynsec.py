@@ -91,11 +91,12 @@ class Place:
 
 
 WORDS = ["a", "b", "g", "1", "2", "x", "c", "secret", "${username}"]
+NEAR = ["a/1/x", "a/secret", "a/1", "b/1", "a/2/x", "b/1/c", "g/1", "a/1/2"]  # where the order of the roles decides
 
 
 def decisions(rng, count):
     for _ in range(count):
-        levels = [rng.choice(WORDS) for _ in range(rng.randint(1, 3))]
+        levels = [rng.choice(WORDS) for _ in range(rng.randint(1, 3))] if rng.random() < 0.5 else rng.choice(NEAR).split("/")
         if rng.random() < 0.5:
             yield "publish", "/".join(levels)
         else:
