@@ -46,6 +46,7 @@ extern const struct ctl_command ctl_status;
 extern const struct ctl_command ctl_import_mosquitto;
 extern const struct ctl_command ctl_import_goauth;
 extern const struct ctl_command ctl_import_authplug;
+extern const struct ctl_command ctl_import_emqx;
 extern const struct ctl_command ctl_import_dynsec;
 
 #endif
