@@ -55,14 +55,18 @@ struct foreign_filter {
 struct foreign_trial {
     const char *const *users;
     size_t user_count;
+    const struct ctl_mqtt_login *clients; /* whom to ask about, instead of users and a stranger; NULL: those */
+    size_t client_count;
     const struct foreign_filter *filters;
     size_t filter_count;
     /* The old semantics, written down without a look at ours. */
     bool (*allowed)(void *context, const struct ctl_mqtt_login *who, enum explain_action action, const char *topic);
+    /* Instead of it: somebody who answers all questions at once; then none is about a topic that begins with '$'. */
+    int (*ask)(void *context, const struct ctl_verify *verify, struct guard_error *err);
     void *context;
 };
 
-/* Asks import->verify questions of the model and of the policy. As ctl_import_verify. */
+/* Asks import->verify questions of the model, or whoever answers, and of the policy. As ctl_import_verify. */
 int foreign_verify(struct ctl_import *import, const struct acl_policy *policy, const struct foreign_trial *trial);
 
 #endif

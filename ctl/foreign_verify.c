@@ -21,9 +21,22 @@ static size_t below(struct asking *asking, size_t limit)
     return (size_t)ctl_random_below(&asking->random, limit);
 }
 
+static bool take_clients(struct asking *asking)
+{
+    asking->client_count = asking->trial->client_count;
+    asking->clients = calloc(asking->client_count + 1, sizeof *asking->clients);
+    asking->chosen = calloc(asking->client_count + 1, sizeof *asking->chosen);
+    if (!asking->clients || !asking->chosen)
+        return false;
+    memcpy(asking->clients, asking->trial->clients, asking->client_count * sizeof *asking->clients);
+    return true;
+}
+
 static bool choose_clients(struct asking *asking)
 {
     static const char *const ids[] = {"c1", "client-2", "dev.3"};
+    if (asking->trial->clients)
+        return take_clients(asking);
     size_t users = asking->trial->user_count, count = users < USERS_MAX ? users : USERS_MAX;
     asking->clients = calloc(count + 1, sizeof *asking->clients);
     asking->chosen = calloc(count + 1, sizeof *asking->chosen);
@@ -146,7 +159,8 @@ static bool make_question(struct asking *asking, struct ctl_question *question)
     for (int tries = 0; tries < 20 && !text; tries++) {
         guard_buffer_clear(&topic);
         make_topic(asking, &topic, &asking->clients[question->client], choose_filter(asking, question->client), filter);
-        if (!topic.failed && topic.length && can_be_asked(topic.data, topic.length, filter))
+        bool ours = topic.length && !(asking->trial->ask && topic.data[0] == '$');
+        if (!topic.failed && ours && can_be_asked(topic.data, topic.length, filter))
             text = guard_buffer_take(&topic);
     }
     guard_buffer_free(&topic);
@@ -166,14 +180,19 @@ int foreign_verify(struct ctl_import *import, const struct acl_policy *policy, c
     while (fine && verify.count < import->verify) {
         struct ctl_question *question = &verify.questions[verify.count];
         fine = make_question(&asking, question);
-        if (fine)
+        if (fine && trial->allowed)
             question->allowed =
                 trial->allowed(trial->context, &asking.clients[question->client], question->action, question->topic);
         verify.count += fine;
     }
     verify.clients = asking.clients;
     verify.client_count = asking.client_count;
-    int rc = fine ? ctl_verify_compare(import, policy, &verify) : ctl_usage_error(import->command, "out of memory");
+    struct guard_error err = {0};
+    int rc = fine ? CTL_OK : ctl_usage_error(import->command, "out of memory");
+    if (rc == CTL_OK && trial->ask && trial->ask(trial->context, &verify, &err) != GUARD_OK)
+        rc = ctl_redis_fail(&import->redis, &err);
+    if (rc == CTL_OK)
+        rc = ctl_verify_compare(import, policy, &verify);
     for (size_t i = 0; i < verify.count; i++)
         free((char *)(uintptr_t)verify.questions[i].topic);
     free(verify.questions);

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/quoted.h"
-#include "ctl/foreign.h"
+#include "ctl/import_dynsec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +21,7 @@
 
 struct run {
     struct ctl_import import;
-    const char *file;
-    bool newer, anonymous; /* --broker 2.1, --anonymous */
+    struct dynsec_source source;
     const struct guard_json *roles, *groups;
 };
 
@@ -53,7 +52,7 @@ static int64_t priority_of(const struct guard_json *object, int64_t otherwise)
 
 static void note(struct run *run, enum guard_note_kind kind, const char *what, const char *name, const char *text)
 {
-    guard_translation_note(&run->import.translation, kind, run->file, 0, "%s '%s': %s", what, name, text);
+    guard_translation_note(&run->import.translation, kind, run->source.file, 0, "%s '%s': %s", what, name, text);
 }
 
 static void add_item(struct run *run, struct items *items, const struct item *item)
@@ -101,7 +100,7 @@ static const struct guard_json *named(const struct guard_json *array, const char
 static const char *template_of(struct run *run, struct guard_buffer *out, const char *filter)
 {
     bool placeholders = false;
-    for (const char *at = filter; run->newer && (at = strchr(at, '%')) != NULL; at++)
+    for (const char *at = filter; run->source.newer && (at = strchr(at, '%')) != NULL; at++)
         if (at[1] == 'u' || at[1] == 'c') {
             placeholders = true;
             if ((at > filter && at[-1] != '/') || (at[2] && at[2] != '/'))
@@ -119,10 +118,10 @@ static void note_pattern(struct run *run, const char *role, const char *topic, b
     if (allow && length >= 3 && strcmp(topic + length - 3, "+/#") == 0)
         note(run, GUARD_NOTE_REMARK, "subscribePattern in role", role,
              "together with others it may cover a filter that no single one covers");
-    if (!run->newer && topic[0] == '+' && (!topic[1] || topic[1] == '/'))
+    if (!run->source.newer && topic[0] == '+' && (!topic[1] || topic[1] == '/'))
         note(run, allow ? GUARD_NOTE_STRICTER : GUARD_NOTE_WIDER, "subscribePattern in role", role,
              "its first + also stood for levels that begin with $");
-    if (!run->newer && allow && strcmp(topic, "/#") == 0)
+    if (!run->source.newer && allow && strcmp(topic, "/#") == 0)
         note(run, GUARD_NOTE_STRICTER, "subscribePattern in role", role, "/# also let a SUBSCRIBE of # pass");
 }
 
@@ -149,15 +148,16 @@ static void add_rule(struct run *run, const struct place *place, const struct gu
             fault =
                 allow ? "a rule cannot be for one shared group; for all of them, write its topic with share=yes" : NULL;
     }
-    all = place->sort == RULE_PATTERN && !shared && !run->newer && strcmp(topic, "#") == 0;
+    all = place->sort == RULE_PATTERN && !shared && !run->source.newer && strcmp(topic, "#") == 0;
     if (!fault && all)
         guard_buffer_text(&template_text, "**");
     else if (!fault)
         fault = place->sort == RULE_LITERAL ? foreign_template(&template_text, behind, FOREIGN_LITERAL)
                                             : template_of(run, &template_text, behind);
     if (fault) {
-        guard_translation_note(&run->import.translation, allow ? GUARD_NOTE_LEFT_OUT : GUARD_NOTE_WIDER, run->file, 0,
-                               "role '%s': %s %s: %s", place->role, allow ? "allow" : "deny", topic, fault);
+        guard_translation_note(&run->import.translation, allow ? GUARD_NOTE_LEFT_OUT : GUARD_NOTE_WIDER,
+                               run->source.file, 0, "role '%s': %s %s: %s", place->role, allow ? "allow" : "deny",
+                               topic, fault);
         guard_buffer_free(&template_text);
         return;
     }
@@ -177,7 +177,7 @@ static void add_rule(struct run *run, const struct place *place, const struct gu
                                             .text = text,
                                             .topic = template_text.data ? template_text.data : "",
                                             .conditions = conditions,
-                                            .place = run->file});
+                                            .place = run->source.file});
     guard_buffer_free(&template_text);
 }
 
@@ -189,7 +189,7 @@ static void collect(struct run *run, const struct guard_json *role, const char *
          acl = guard_json_next(acl)) {
         const char *kind = text_of(acl, "acltype"), *topic = text_of(acl, "topic");
         bool again = false;
-        for (size_t i = 0; kind && topic && i < found.count && run->newer; i++)
+        for (size_t i = 0; kind && topic && i < found.count && run->source.newer; i++)
             again = again || strcmp(text_of(found.list[i].value, "topic"), topic) == 0;
         if (kind && topic && *topic && strcasecmp(kind, type) == 0 && !again)
             add_item(run, &found, &(struct item){.value = acl, .priority = priority_of(acl, 0)});
@@ -238,7 +238,7 @@ static void add_role(struct run *run, const struct guard_json *role)
     for (size_t i = 0; i < unsubscribe.count; i++)
         if (!guard_json_true(guard_json_get(unsubscribe.list[i].value, "allow")))
             note(run, GUARD_NOTE_WIDER, "deny unsubscribe in role", name, "unsubscribing is always allowed here");
-    if (run->newer && guard_json_is(wildcards, GUARD_JSON_BOOL) && !guard_json_true(wildcards))
+    if (run->source.newer && guard_json_is(wildcards, GUARD_JSON_BOOL) && !guard_json_true(wildcards))
         note(run, GUARD_NOTE_WIDER, "allowwildcardsubs of role", name,
              "is not carried over: a SUBSCRIBE with wildcards is granted where the rules cover it");
     free(send.list);
@@ -309,9 +309,9 @@ static void add_password(struct run *run, const struct guard_json *client, const
         hash = joined.data;
     }
     if (hash && auth_password_check(hash, &err) == GUARD_OK)
-        foreign_client_add(&run->import.translation, run->file, name, "password", hash);
+        foreign_client_add(&run->import.translation, run->source.file, name, "password", hash);
     else if (hash)
-        guard_translation_note(&run->import.translation, GUARD_NOTE_LEFT_OUT, run->file, 0,
+        guard_translation_note(&run->import.translation, GUARD_NOTE_LEFT_OUT, run->source.file, 0,
                                "client '%s': the password must be set anew: %s", name, err.text);
     guard_buffer_free(&joined);
 }
@@ -326,23 +326,24 @@ static void add_client(struct run *run, const struct guard_json *client)
     append_groups(run, name, &roles);
     write_roles(&roles, &text);
     if (text.length && !text.failed)
-        foreign_client_add(&run->import.translation, run->file, name, "roles", text.data);
+        foreign_client_add(&run->import.translation, run->source.file, name, "roles", text.data);
     guard_buffer_clear(&text);
     if (id && *id) {
         guard_quoted_write(&text, id, ",");
-        foreign_client_add(&run->import.translation, run->file, name, "client_id", text.failed ? "" : text.data);
+        foreign_client_add(&run->import.translation, run->source.file, name, "client_id", text.failed ? "" : text.data);
     }
     if (guard_json_true(guard_json_get(client, "disabled")) || (id && !*id))
-        foreign_client_add(&run->import.translation, run->file, name, "disabled", "yes");
+        foreign_client_add(&run->import.translation, run->source.file, name, "disabled", "yes");
     guard_buffer_free(&text);
     free(roles.list);
 }
 
 static void add_default(struct run *run, enum guard_policy_section section, const char *field, const char *value)
 {
-    guard_translation_add(&run->import.translation,
-                          &(struct guard_policy_line){
-                              .section = section, .name = "", .field = field, .value = value, .place = run->file});
+    guard_translation_add(
+        &run->import.translation,
+        &(struct guard_policy_line){
+            .section = section, .name = "", .field = field, .value = value, .place = run->source.file});
 }
 
 static void add_defaults(struct run *run, const struct guard_json *document)
@@ -363,7 +364,7 @@ static void add_defaults(struct run *run, const struct guard_json *document)
                                                                           .text = "deny all",
                                                                           .topic = "$CONTROL/#",
                                                                           .conditions = "",
-                                                                          .place = run->file});
+                                                                          .place = run->source.file});
         add_default(run, GUARD_SECTION_DEFAULT, "roles", NO_CONTROL ":-1");
     }
     if (!guard_json_true(guard_json_get(access, "unsubscribe")))
@@ -380,7 +381,7 @@ static void add_anonymous(struct run *run, const struct guard_json *document)
     write_roles(&roles, &text);
     if (text.length)
         guard_buffer_text(&text, " when anonymous");
-    if (run->anonymous && text.length && !text.failed)
+    if (run->source.anonymous && text.length && !text.failed)
         add_default(run, GUARD_SECTION_ASSIGN, "anonymous", text.data);
     else if (roles.count)
         note(run, GUARD_NOTE_STRICTER, "anonymousGroup", name,
@@ -411,11 +412,11 @@ static int read_source(struct run *run, const char *broker)
     struct guard_json *document = NULL;
     char *content = NULL;
     size_t length;
-    if (!run->file || (strcmp(broker, "2.0") != 0 && strcmp(broker, "2.1") != 0))
+    if (!run->source.file || (strcmp(broker, "2.0") != 0 && strcmp(broker, "2.1") != 0))
         return ctl_usage_error(run->import.command,
-                               run->file ? "--broker takes 2.0 or 2.1" : "which file? --file FILE");
-    run->newer = strcmp(broker, "2.1") == 0;
-    int rc = guard_file_read(run->file, GUARD_FILE_PUBLIC, FILE_MAX, &content, &length, &err);
+                               run->source.file ? "--broker takes 2.0 or 2.1" : "which file? --file FILE");
+    run->source.newer = strcmp(broker, "2.1") == 0;
+    int rc = guard_file_read(run->source.file, GUARD_FILE_PUBLIC, FILE_MAX, &content, &length, &err);
     if (rc == GUARD_OK)
         rc = guard_json_parse(content, length, 16, &document, &err);
     if (rc == GUARD_OK && !guard_json_is(document, GUARD_JSON_OBJECT))
@@ -437,15 +438,16 @@ static int run_command(const struct ctl_command *command, int argc, char **argv)
 {
     struct run run = {0};
     const char *broker = "2.0";
-    const struct ctl_option own[] = {{"file", CTL_TEXT, &run.file},
+    const struct ctl_option own[] = {{"file", CTL_TEXT, &run.source.file},
                                      {"broker", CTL_TEXT, &broker},
-                                     {"anonymous", CTL_FLAG, &run.anonymous},
+                                     {"plugin", CTL_TEXT, &run.source.plugin},
+                                     {"anonymous", CTL_FLAG, &run.source.anonymous},
                                      {NULL, CTL_FLAG, NULL}};
     ctl_import_init(&run.import, command);
     int rc = ctl_import_parse(&run.import, argc, argv, own);
     if (rc == CTL_OK)
         rc = read_source(&run, broker);
-    return ctl_import_finish(&run.import, rc, NULL, NULL);
+    return ctl_import_finish(&run.import, rc, dynsec_verify, &run.source);
 }
 
 const struct ctl_command ctl_import_dynsec = {
@@ -456,6 +458,7 @@ const struct ctl_command ctl_import_dynsec = {
              "  --file FILE           dynamic-security.json (plugin_opt_config_file)\n"
              "  --broker 2.0|2.1      whose reading of it holds (2.0)\n"
              "  --anonymous           mosquitto.conf says allow_anonymous true: the anonymousGroup stays in use\n"
-             "There is no --verify for this kind yet.\n" CTL_IMPORT_HELP,
+             "  --plugin PATH         of mosquitto_dynamic_security.so, for --verify, if it is not where packages put "
+             "it\n" CTL_IMPORT_HELP,
     .run = run_command,
 };

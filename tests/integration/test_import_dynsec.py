@@ -127,6 +127,33 @@ def test_the_same_decisions(guardctl, tmp_path, dynsec):
     assert 100 < sum(answers) < 900
 
 
+def verified(guardctl, tmp_path, *options):
+    plugin = next(p for p in PLUGINS if p.is_file())
+    version = subprocess.run([broker_module.BROKER, "-h"], capture_output=True, text=True, check=False).stdout.split()[2][:3]
+    return guardctl("import", "dynamic-security", "--file", tmp_path / "dynsec.json", "-o", tmp_path / "policy.conf",
+                    "--broker", version, "--mosquitto", broker_module.BROKER, "--plugin", plugin, *options)
+
+
+def test_verify_asks_the_real_plugin(guardctl, tmp_path):
+    (tmp_path / "dynsec.json").write_text(json.dumps(document()))
+    made = verified(guardctl, tmp_path, "--verify", "3000")
+    assert "3000 decisions by seed 1, 0 stricter, 0 wider" in made.stderr, made.stderr
+    assert (tmp_path / "policy.conf").exists()
+
+
+def test_verify_needs_the_version_it_is_told_about(guardctl, tmp_path):
+    (tmp_path / "dynsec.json").write_text(json.dumps(document()))
+    made = verified(guardctl, tmp_path, "--verify", "10", "--mosquitto", "/nowhere/mosquitto")
+    assert made.returncode == 2 and not (tmp_path / "policy.conf").exists()
+    assert "--mosquitto PATH" in made.stderr
+
+
+def test_verify_with_nobody_to_ask(guardctl, tmp_path):
+    (tmp_path / "dynsec.json").write_text(json.dumps(document() | {"clients": []}))
+    made = verified(guardctl, tmp_path, "--verify", "10")
+    assert made.returncode == 2 and "nothing to verify" in made.stderr
+
+
 def test_the_same_clients_get_in(guardctl, tmp_path, make_broker):
     (tmp_path / "dynsec.json").write_text(json.dumps(document()))
     imported(guardctl, tmp_path)
