@@ -2,6 +2,7 @@
 guardctl doctor: a configuration without a finding; one for each finding there is; and the real broker, which does what the
 finding says: it refuses to start, or starts and lets in whom it should not.
 """
+import functools
 import json
 import os
 import pwd
@@ -32,6 +33,15 @@ plugin_opt_audit_dir {dir}/audit
 plugin_opt_audit_signing_key_file {dir}/audit.key
 """
 TLS = "listener {tls}\ncertfile {dir}/server.pem\nkeyfile {dir}/server.key\n"
+
+
+@functools.cache
+def broker_environment(executable):
+    """Of a broker that loads the plugin of that build: a sanitizer's libraries have to be there first."""
+    needed = subprocess.run(["ldd", executable.parent / "mosquitto_guard.so"], capture_output=True, text=True, check=True).stdout
+    sanitizers = re.findall(r"=> (\S*lib(?:asan|ubsan|tsan)\S*)", needed)
+    # leaks: the broker's own would be reported too
+    return {**os.environ, "LD_PRELOAD": ":".join(sanitizers), "ASAN_OPTIONS": "detect_leaks=0"} if sanitizers else None
 
 
 def free_port():
@@ -119,8 +129,8 @@ class Ward:
         log = self.dir / "out"
         with open(log, "wb") as out:
             process = subprocess.Popen([BROKER, "-v", "-c", str(self.dir / "mosquitto.conf")], stdin=subprocess.DEVNULL,
-                                       stdout=out, stderr=subprocess.STDOUT)
-        for _ in range(1000):
+                                       stdout=out, stderr=subprocess.STDOUT, env=broker_environment(self.executable))
+        for _ in range(3000):
             if process.poll() is not None or b" running\n" in log.read_bytes():
                 break
             time.sleep(0.01)
