@@ -3,6 +3,7 @@
 
 #include "acl/acl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,12 +172,12 @@ static bool make_question(struct asking *asking, struct ctl_question *question)
 int foreign_verify(struct ctl_import *import, const struct acl_policy *policy, const struct foreign_trial *trial)
 {
     struct asking asking = {.trial = trial, .random = import->seed};
+    if (!trial->filter_count) {
+        fprintf(stderr, "verify: the data has no rules to ask about: nothing was compared\n");
+        return CTL_OK; /* the compiler has checked the rest */
+    }
     struct ctl_verify verify = {.questions = calloc(import->verify, sizeof *verify.questions)};
     bool fine = verify.questions && choose_clients(&asking);
-    if (!trial->filter_count) {
-        free(verify.questions);
-        return CTL_OK; /* nothing to ask about: the compiler has checked the rest */
-    }
     while (fine && verify.count < import->verify) {
         struct ctl_question *question = &verify.questions[verify.count];
         fine = make_question(&asking, question);

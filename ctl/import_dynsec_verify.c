@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "core/siphash.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,19 +198,23 @@ static int write_copy(struct trial *t, const char *path, bool deliveries, struct
 
 /* ---- the broker ---- */
 
-/* Beside the broker, as its own install has it, or where Debian's package puts it. */
+/* Beside the broker: in lib, as its own install has it, or in the folder there that Debian has for each architecture.
+ */
 static int find_plugin(const struct trial *t, const struct ctl_trial_broker *broker, char path[PATH_MAX],
                        struct guard_error *err)
 {
-    static const char *const places[] = {"/../lib/mosquitto_dynamic_security.so",
-                                         "/../lib/x86_64-linux-gnu/mosquitto_dynamic_security.so",
-                                         "/../lib/aarch64-linux-gnu/mosquitto_dynamic_security.so",
-                                         "/../lib/arm-linux-gnueabihf/mosquitto_dynamic_security.so"};
+    static const char *const places[] = {"lib", "lib/*"};
     const char *slash = strrchr(broker->path, '/');
     int length = slash ? (int)(slash - broker->path) : 0;
     snprintf(path, PATH_MAX, "%s", t->source->plugin ? t->source->plugin : "");
-    for (size_t i = 0; !t->source->plugin && i < sizeof places / sizeof *places && access(path, R_OK) != 0; i++)
-        snprintf(path, PATH_MAX, "%.*s%s", length, broker->path, places[i]);
+    for (size_t i = 0; !t->source->plugin && i < sizeof places / sizeof *places && !*path; i++) {
+        char pattern[PATH_MAX + 64];
+        glob_t found = {0};
+        snprintf(pattern, sizeof pattern, "%.*s/../%s/mosquitto_dynamic_security.so", length, broker->path, places[i]);
+        if (glob(pattern, 0, NULL, &found) == 0)
+            snprintf(path, PATH_MAX, "%s", found.gl_pathv[0]);
+        globfree(&found);
+    }
     return access(path, R_OK) == 0
                ? GUARD_OK
                : guard_fail(err, GUARD_ERR_NOT_FOUND,

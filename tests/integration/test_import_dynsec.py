@@ -128,10 +128,9 @@ def test_the_same_decisions(guardctl, tmp_path, dynsec):
 
 
 def verified(guardctl, tmp_path, *options):
-    plugin = next(p for p in PLUGINS if p.is_file())
     version = subprocess.run([broker_module.BROKER, "-h"], capture_output=True, text=True, check=False).stdout.split()[2][:3]
     return guardctl("import", "dynamic-security", "--file", tmp_path / "dynsec.json", "-o", tmp_path / "policy.conf",
-                    "--broker", version, "--mosquitto", broker_module.BROKER, "--plugin", plugin, *options)
+                    "--broker", version, "--mosquitto", broker_module.BROKER, *options)
 
 
 def test_verify_asks_the_real_plugin(guardctl, tmp_path):

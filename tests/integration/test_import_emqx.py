@@ -118,3 +118,9 @@ def test_emqx_4(guardctl, redis, tmp_path):
 def test_the_algorithm_has_to_be_told(guardctl, redis, options):
     made = guardctl("import", "emqx-redis", "--from", redis.url, *options)
     assert made.returncode == 2 and ("--algorithm is needed" in made.stderr or "needs --iterations" in made.stderr)
+
+
+def test_verify_without_rules_says_that_it_compared_nothing(guardctl, redis, tmp_path):
+    put(redis, "mqtt_user:ann", salted("apple", "s"))
+    made = run(guardctl, redis, tmp_path, "--verify", "100")
+    assert made.returncode == 0 and "nothing was compared" in made.stderr, made.stderr
