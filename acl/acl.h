@@ -246,10 +246,9 @@ bool acl_receives_again(const struct acl_context *context, uint64_t key, const c
 /*
  * Whether a subject with this face may publish to the topic by an answer given before to a subject of the same roles:
  * an allow that depends on nothing but roles and the topic, in which the subject's own value stands where the other's
- * did. False means: ask acl_check. *rule is the deciding rule's id, if the answer is true.
+ * did. Returns where the deciding rule's id stands until the next question to the context; NULL means: ask acl_check.
  */
-bool acl_publishes_again(struct acl_context *context, const struct acl_face *face, const char *topic,
-                         acl_rule_id *rule);
+const acl_rule_id *acl_publishes_again(struct acl_context *context, const struct acl_face *face, const char *topic);
 
 /* ---- explaining ----------------------------------------------------------------------------------------------- */
 

@@ -105,11 +105,15 @@ struct acl_pattern {
     uint8_t holds;     /* tests that must hold besides; they come first */
     uint8_t tests;     /* all; the others must not hold */
     bool opens;        /* the first level is a variable */
-    bool plain;        /* an allow with one variable and nothing to be tested: acl_publishes_again may give it */
     uint16_t piece[3]; /* octets of the literal pieces around the variables */
     uint32_t fixed;    /* octets of all pieces */
     uint32_t slot[2];
     struct acl_decision decision;
+    /* for acl_publishes_again, of an allow with one variable and nothing to be tested: */
+    uint64_t quick_key;               /* the key; 0 = it is none */
+    uint64_t head, head_mask;         /* what the topic's first eight octets must be, and which of them are meant */
+    uint64_t tail, tail_mask;         /* the last eight */
+    bool long_pieces;                 /* there is more to be compared */
     char text[ACL_PATTERN_TEXT + 16]; /* the pieces, NUL-terminated */
     struct acl_pattern_test test[ACL_PATTERN_TESTS];
 };

@@ -29,21 +29,35 @@ bool acl_receives_again(const struct acl_context *context, uint64_t key, const c
     return context->again.key == key && strcmp(context->again.topic, topic) == 0;
 }
 
-bool acl_publishes_again(struct acl_context *context, const struct acl_face *face, const char *topic, acl_rule_id *rule)
+static inline const acl_rule_id *answer(struct acl_context *context, const struct acl_pattern *pattern)
 {
-    struct acl_patterns *patterns = &context->patterns[ACL_PUBLISH];
+    context->patterns[ACL_PUBLISH].unrecalled = 0;
+    return &pattern->decision.rule;
+}
+
+/* Pieces that are longer than what the words of make_quick tell of them. */
+static __attribute__((noinline)) const acl_rule_id *
+answer_long(struct acl_context *context, const struct acl_pattern *pattern, const char *topic, size_t size)
+{
+    size_t before = pattern->piece[0];
+    return acl_octets_equal(topic, pattern->text, before) &&
+                   acl_octets_equal(topic + before + size, pattern->text + before, pattern->piece[1])
+               ? answer(context, pattern)
+               : NULL;
+}
+
+const acl_rule_id *acl_publishes_again(struct acl_context *context, const struct acl_face *face, const char *topic)
+{
     size_t length = strlen(topic);
-    const struct acl_pattern *pattern = acl_pattern_by_tail(patterns, topic, length);
-    if (pattern->key != face->key || !pattern->plain || length <= pattern->fixed)
-        return false;
-    size_t size = length - pattern->fixed, before = pattern->piece[0];
+    const struct acl_pattern *pattern = acl_pattern_by_tail(&context->patterns[ACL_PUBLISH], topic, length);
+    if (pattern->quick_key != face->key) /* 0 for a topic that is too short */
+        return NULL;
+    size_t size = length - pattern->fixed;
     unsigned which = pattern->slot[0] != face->slot[0];
-    if (pattern->slot[0] != face->slot[which] || size != face->length[which] ||
-        !acl_octets_equal(topic, pattern->text, before) ||
-        !acl_octets_equal(topic + before, face->text + (which ? face->length[0] : 0), size) ||
-        !acl_octets_equal(topic + before + size, pattern->text + before, pattern->piece[1]))
-        return false;
-    patterns->unrecalled = 0;
-    *rule = pattern->decision.rule;
-    return true;
+    if (pattern->slot[0] != face->slot[which] || size != face->length[which] || !size ||
+        (acl_load8(topic) ^ pattern->head) & pattern->head_mask ||
+        (acl_load8(topic + length - 8) ^ pattern->tail) & pattern->tail_mask ||
+        !acl_octets_equal(topic + pattern->piece[0], face->text + (which ? face->length[0] : 0), size))
+        return NULL;
+    return pattern->long_pieces ? answer_long(context, pattern, topic, size) : answer(context, pattern);
 }

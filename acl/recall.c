@@ -156,6 +156,25 @@ static bool write_tests(struct learning *l, const struct acl_memo *memo, const s
     return true;
 }
 
+static void make_quick(struct acl_pattern *pattern)
+{
+    size_t before = pattern->piece[0], behind = pattern->piece[1];
+    if (pattern->variables != 1 || pattern->tests || pattern->opens || behind < 4 ||
+        pattern->decision.verdict != ACL_ALLOW)
+        return;
+    char tail[8] = {0};
+    size_t meant = behind < 8 ? behind : 8;
+    memcpy(tail + 8 - meant, pattern->text + pattern->fixed - meant, meant);
+    pattern->tail = acl_load8(tail);
+    memset(tail, 0xff, sizeof tail);
+    memset(tail, 0, 8 - meant);
+    pattern->tail_mask = acl_load8(tail);
+    pattern->head = acl_head(pattern->text, (uint32_t)before);
+    pattern->head_mask = before < 8 ? htole64(((uint64_t)1 << (8 * before)) - 1) : UINT64_MAX;
+    pattern->long_pieces = before > 8 || behind > 8;
+    pattern->quick_key = pattern->key;
+}
+
 void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, const struct acl_decision *decision)
 {
     struct acl_patterns *patterns = &walk->context->patterns[walk->action];
@@ -180,7 +199,6 @@ void acl_recall_learn(const struct acl_walk *walk, const struct acl_memo *memo, 
     l.pattern->epoch = walk->policy->epoch;
     l.pattern->fingerprint = walk->subject->fingerprint;
     l.pattern->key = acl_face_key(l.pattern->fingerprint, l.pattern->epoch);
-    l.pattern->plain =
-        l.pattern->variables == 1 && !l.pattern->tests && !l.pattern->opens && l.pattern->decision.verdict == ACL_ALLOW;
+    make_quick(l.pattern);
     acl_recall_latest_is(walk->context, patterns, l.pattern);
 }

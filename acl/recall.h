@@ -13,12 +13,17 @@
 #include "acl/context.h"
 #include "acl/label.h"
 
+/* A few octets, compared without a call. */
 static inline bool acl_octets_equal(const char *a, const char *b, size_t length)
 {
     uint32_t words[4];
-    if (length >= 8)
-        return acl_load8(a) == acl_load8(b) && acl_load8(a + length - 8) == acl_load8(b + length - 8) &&
-               (length <= 16 || memcmp(a + 8, b + 8, length - 16) == 0);
+    if (length >= 8) {
+        size_t last = length - 8;
+        for (size_t at = 0; at < last; at += 8)
+            if (acl_load8(a + at) != acl_load8(b + at))
+                return false;
+        return acl_load8(a + last) == acl_load8(b + last);
+    }
     if (length >= 4) {
         memcpy(&words[0], a, 4);
         memcpy(&words[1], b, 4);
@@ -26,10 +31,15 @@ static inline bool acl_octets_equal(const char *a, const char *b, size_t length)
         memcpy(&words[3], b + length - 4, 4);
         return ((words[0] ^ words[1]) | (words[2] ^ words[3])) == 0;
     }
-    for (size_t at = 0; at < length; at++)
-        if (a[at] != b[at])
-            return false;
-    return true;
+    if (length >= 2) {
+        uint16_t pairs[4];
+        memcpy(&pairs[0], a, 2);
+        memcpy(&pairs[1], b, 2);
+        memcpy(&pairs[2], a + length - 2, 2);
+        memcpy(&pairs[3], b + length - 2, 2);
+        return ((pairs[0] ^ pairs[1]) | (pairs[2] ^ pairs[3])) == 0;
+    }
+    return length == 0 || *a == *b;
 }
 
 /* Where a pattern is kept, by its first or last four octets, or by the first four and the last eight. */

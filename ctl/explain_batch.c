@@ -37,12 +37,11 @@ static bool answered_shortly(const struct explain_run *run, const struct acl_sub
                              const struct acl_request *request)
 {
     struct acl_face face;
-    acl_rule_id rule;
     if (request->topic_length || request->action == ACL_SUBSCRIBE)
         return false;
     acl_face_make(run->source->policy, subject, &face);
     return request->action == ACL_RECEIVE ? acl_receives_again(run->context, face.key, request->topic)
-                                          : acl_publishes_again(run->context, &face, request->topic, &rule);
+                                          : acl_publishes_again(run->context, &face, request->topic) != NULL;
 }
 
 void explain_decide(const struct explain_run *run, const struct explain_query *query,

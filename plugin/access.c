@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLING 64 /* one check of so many is timed */
+#define SAMPLING 64 /* one check of so many is timed, of those on the long way */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -324,7 +324,7 @@ static int __attribute__((noinline)) check_thoroughly(struct check *check)
 void guard_plugin_time_next(struct guard_plugin *plugin)
 {
     plugin->sample_due = true;
-    guard_sessions_hold_quick(plugin->sessions, true); /* a delivery is not counted on its short way: none is */
+    guard_sessions_hold_quick(plugin->sessions, true); /* on their short way checks are not timed: the next has none */
 }
 
 void guard_plugin_update_quick(struct guard_plugin *plugin)
@@ -350,6 +350,8 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     check.session = session;
     check.time_ns = 0;
     check.timed = false;
+    if (event->access == MOSQ_ACL_READ && !guard_sessions_some_end(plugin->sessions))
+        plugin->now = guard_plugin_now(); /* the publish of this message did not look */
     if (unlikely(++plugin->counts.sampled % SAMPLING == 0 || plugin->sample_due)) {
         plugin->sample_due = false;
         guard_sessions_hold_quick(plugin->sessions, false);
@@ -359,10 +361,11 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
 }
 
 /* What the engine has to be asked: the topic is of no pattern that is known. */
-static bool __attribute__((noinline)) may_publish(struct guard_plugin *plugin, const struct slot *slot,
-                                                  const struct mosquitto_evt_acl_check *event, acl_rule_id *rule)
+static const acl_rule_id *__attribute__((noinline))
+ask_engine(struct guard_plugin *plugin, const struct slot *slot, const struct mosquitto_evt_acl_check *event)
 {
     struct acl_decision decision;
+    plugin->now = guard_plugin_now();
     struct acl_request request = {
         .action = ACL_PUBLISH,
         .qos = event->qos,
@@ -373,37 +376,33 @@ static bool __attribute__((noinline)) may_publish(struct guard_plugin *plugin, c
         .now = plugin->now,
     };
     enum acl_verdict verdict = acl_check(plugin->acl, plugin->rules, slot->session->subject, &request, &decision);
-    *rule = decision.rule;
-    return verdict == ACL_ALLOW;
+    plugin->asked_rule = decision.rule;
+    return verdict == ACL_ALLOW ? &plugin->asked_rule : NULL;
 }
 
-static int __attribute__((noinline))
-check_sample(struct guard_plugin *plugin, const struct slot *slot, const struct mosquitto_evt_acl_check *event)
+/*
+ * A publish that the policy allows, of a connected client: most of them. The clock is for those whose sessions end, and
+ * for the receivers of this message: nobody looks at it where no session does.
+ */
+static __attribute__((always_inline)) inline int publish(struct guard_plugin *plugin, struct slot *slot,
+                                                         const struct mosquitto_evt_acl_check *event, bool audited)
 {
-    plugin->sample_due = true;
-    return check_fully(plugin, slot->session, event);
-}
-
-/* A publish that the policy allows, of a connected client: most of them. */
-static inline int publish(struct guard_plugin *plugin, struct slot *slot, const struct mosquitto_evt_acl_check *event,
-                          bool audited)
-{
-    acl_rule_id rule;
     int64_t time_ns = audited ? guard_clock_real_ns() : 0;
-    plugin->now = audited ? time_ns / 1000000000 : guard_plugin_now();
+    if (audited)
+        plugin->now = time_ns / 1000000000;
+    else if (guard_sessions_some_end(plugin->sessions))
+        plugin->now = guard_plugin_now();
     if (unlikely(plugin->now >= slot->ends_at || (audited && event->topic[0] == '$')))
         return check_fully(plugin, slot->session, event);
-    if (unlikely(plugin->counts.checks[ACCESS_PUBLISH][0] % SAMPLING == SAMPLING - 1))
-        return check_sample(plugin, slot, event);
-    if (unlikely(!acl_publishes_again(plugin->acl, &slot->face, event->topic, &rule)) &&
-        !may_publish(plugin, slot, event, &rule))
+    const acl_rule_id *rule = acl_publishes_again(plugin->acl, &slot->face, event->topic);
+    if (unlikely(!rule) && !(rule = ask_engine(plugin, slot, event)))
         return check_fully(plugin, slot->session, event);
     if (plugin->audit && unlikely(!audit_accepting(plugin->audit)))
         return check_fully(plugin, slot->session, event);
     guard_count_message_in(slot);
     plugin->counts.checks[ACCESS_PUBLISH][0]++;
     if (audited)
-        guard_keep_publish(plugin, slot->session, event, rule, time_ns);
+        guard_keep_publish(plugin, slot->session, event, *rule, time_ns);
     return MOSQ_ERR_SUCCESS;
 }
 

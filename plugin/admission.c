@@ -231,6 +231,7 @@ static enum guard_reason enter(struct guard_plugin *plugin, struct guard_login *
         session->state = SESSION_ONLINE;
         guard_count_session(&plugin->counts, session->identity->method, 1);
         guard_connected(plugin, session, login);
+        guard_sessions_find(plugin->sessions, login->client); /* quick from now on: what that needs is in the caches */
     }
     return GUARD_REASON_NONE;
 }

@@ -117,7 +117,7 @@ int guard_on_basic_auth(int event, void *event_data, void *userdata)
     plugin->bypass_ended = NULL;
     if (!plugin->ticks)
         guard_plugin_without_tick(plugin);
-    guard_sessions_turn(plugin->sessions);
+    guard_sessions_doubt(plugin->sessions, auth->client);
     guard_login_begin(plugin, &login, auth->client, auth->username, auth->password);
     int answer = decide(plugin, &login);
     guard_histogram_add(&plugin->counts.callback[CALLBACK_BASIC_AUTH], guard_clock_monotonic_ns() - login.started_ns);
@@ -186,7 +186,7 @@ int guard_on_ext_auth(int event, void *event_data, void *userdata)
         return MOSQ_ERR_PLUGIN_DEFER;
     guard_settle_pending(plugin, NULL);
     plugin->bypass_ended = NULL;
-    guard_sessions_turn(plugin->sessions);
+    guard_sessions_doubt(plugin->sessions, auth->client);
     guard_login_begin(plugin, &login, auth->client, mosquitto_client_username(auth->client), NULL);
     login.token = auth->data_in ? auth->data_in : "";
     login.token_length = auth->data_in ? auth->data_in_len : 0;

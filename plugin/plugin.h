@@ -63,6 +63,7 @@ struct guard_plugin {
     struct guard_policy_set *policy; /* in use; pinned for one publish, since it is exchanged in TICK only */
     const struct acl_policy *rules;  /* policy->acl */
     struct acl_context *acl;
+    uint64_t asked_rule; /* acl_rule_id of the last publish that the engine was asked about */
     struct audit *audit; /* NULL = no audit_dir */
     struct guard_background *background;
     pthread_t broker_thread;

@@ -122,6 +122,11 @@ static void next_turn(struct guard_sessions *sessions)
     sessions->turn = NOT_QUICK + 1;
 }
 
+void guard_sessions_doubt(struct guard_sessions *sessions, const struct mosquitto *client)
+{
+    sessions->slots[probe(sessions, client)].verified = 0; /* of an empty slot, too */
+}
+
 void guard_sessions_turn(struct guard_sessions *sessions)
 {
     next_turn(sessions);

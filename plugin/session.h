@@ -110,9 +110,13 @@ void guard_sessions_free(struct guard_sessions **sessions);
 struct guard_session *guard_sessions_find(const struct guard_sessions *sessions, const struct mosquitto *client);
 
 /*
- * Call it whenever a connection begins or ends: from then on the client id of each entry is compared anew before it is
- * trusted. Between two such events the broker cannot have given a connected client's struct to another one.
+ * Call it when a connection of that pointer begins or ends: from then on the client id of its entry is compared anew
+ * before it is trusted. Between two such events the broker cannot have given a connected client's struct to another
+ * one: every version frees it only after it has told the end (context__disconnect), or after the session went offline.
  */
+void guard_sessions_doubt(struct guard_sessions *sessions, const struct mosquitto *client);
+
+/* From then on every entry is compared anew before it is trusted. */
 void guard_sessions_turn(struct guard_sessions *sessions);
 
 /* The policy in use from here on; it must stay until the next call. What was verified before is verified anew. */

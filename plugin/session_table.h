@@ -20,7 +20,7 @@ struct slot {
     const struct mosquitto *client; /* NULL = empty */
     struct guard_session *session;
     int64_t ends_at;
-    uint32_t verified;    /* the turn when the id was last compared; 0: the copies are not good */
+    uint32_t verified;    /* the turn when the id was last compared; 0: it is to be compared, the copies are not good */
     uint32_t messages_in; /* not a copy: counted here since session->messages_before */
     struct acl_face face;
 };
@@ -81,8 +81,8 @@ static inline size_t probe(const struct guard_sessions *sessions, const struct m
 }
 
 /*
- * The slot of the entry if it is that of a connected client with a subject, whose id was compared since the last
- * connection began or ended; NULL: guard_sessions_find tells.
+ * The slot of the entry if it is that of a connected client with a subject, whose id was compared since its
+ * connection began; NULL: guard_sessions_find tells.
  */
 static inline struct slot *guard_sessions_quick(const struct guard_sessions *sessions, const struct mosquitto *client)
 {
@@ -97,6 +97,12 @@ static inline struct slot *guard_sessions_quick(const struct guard_sessions *ses
     /* only guard_sessions_find sets verified, and what makes an entry another one takes it back (0) or begins a new
      * turn */
     return __builtin_expect(slot->verified == sessions->quick_turn, 1) ? slot : NULL;
+}
+
+/* Whether any session has an end that has not come. */
+static inline bool guard_sessions_some_end(const struct guard_sessions *sessions)
+{
+    return sessions->heap_count != 0;
 }
 
 /* A publish, or another message that came from the client. */

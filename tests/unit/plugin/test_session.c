@@ -293,6 +293,8 @@ static void what_changes_a_session_ends_its_quick_answers(void **state)
     assert_quick_again(sessions, &client);
     guard_sessions_turn(sessions);
     assert_quick_again(sessions, &client);
+    guard_sessions_doubt(sessions, &client);
+    assert_quick_again(sessions, &client);
     guard_sessions_set_end(sessions, session, 17);
     assert_quick_again(sessions, &client);
     assert_true(session->slot->ends_at == 17);
