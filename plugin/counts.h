@@ -27,7 +27,7 @@ struct guard_histogram {
 
 struct guard_counts {
     uint64_t checks[GUARD_ACCESS_COUNT][2]; /* [0] allowed, [1] denied */
-    uint64_t sampled;                       /* checks on the long way: each 64th is timed, and one every 50 ms: plugin/access.c */
+    uint64_t sampled; /* checks on the long way: each 64th is timed, and one every 50 ms: plugin/access.c */
     uint64_t attempts[GUARD_METHOD_COUNT][GUARD_REASON_COUNT]; /* reason NONE = admitted */
     struct guard_histogram attempt[GUARD_METHOD_COUNT];        /* from the CONNECT to the verdict */
     int64_t sessions[GUARD_METHOD_COUNT];                      /* connected now */
