@@ -6,6 +6,7 @@
 #include "acl/label.h"
 #include "acl/memory.h"
 #include "acl/policy.h"
+#include "core/apart.h"
 #include "core/siphash.h"
 
 #include <stdlib.h>
@@ -95,7 +96,7 @@ static struct acl_subject *lay_out(const struct acl_slots *slots, const struct a
     bind_slots(slots, bind, NULL, &space);
     size_t values = slots->count * sizeof(struct acl_value), levels = space.level_count * sizeof(struct acl_level),
            granted = grants->count * sizeof(struct acl_grant);
-    struct acl_subject *subject = calloc(1, sizeof *subject + values + levels + granted + space.text_size);
+    struct acl_subject *subject = guard_apart_alloc(sizeof *subject + values + levels + granted + space.text_size);
     if (!subject)
         return NULL;
     struct acl_value *value = (struct acl_value *)(subject + 1);
@@ -156,8 +157,7 @@ void acl_subject_free(struct acl_subject **subject)
         return;
     acl_segment_release((struct acl_segment *)(uintptr_t)(*subject)->session.segment);
     acl_slots_release((*subject)->session_slots);
-    free(*subject);
-    *subject = NULL;
+    guard_apart_drop(subject);
 }
 
 bool acl_subject_is_current(const struct acl_policy *policy, const struct acl_subject *subject)

@@ -3,6 +3,7 @@
 
 #include "audit/out.h"
 #include "audit/watch.h"
+#include "core/apart.h"
 #include "core/clock.h"
 
 #include <arpa/inet.h>
@@ -182,9 +183,9 @@ struct audit_peer *audit_peer_new(struct audit *audit, const struct audit_peer_i
     render_connection_id(&draft);
     draft.peer.mqtt = since(&draft, start);
     size_t length = here(&draft);
-    struct audit_peer *peer = malloc(sizeof *peer + length);
+    struct audit_peer *peer = guard_apart_alloc(sizeof *peer + length);
     if (!peer || draft.out.overflow) {
-        free(peer);
+        guard_apart_free(peer);
         return NULL;
     }
     *peer = draft.peer;
@@ -196,7 +197,7 @@ void audit_peer_destroy(struct audit_peer *peer)
 {
     while (peer) {
         struct audit_peer *next = peer->next;
-        free(peer);
+        guard_apart_free(peer);
         peer = next;
     }
 }

@@ -1,22 +1,24 @@
 #include "core/identity.h"
 
+#include "core/apart.h"
 #include "core/error.h"
 #include "core/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define NAME_ROOM 64 /* for the name of a client that logs in with a password */
+
 struct guard_identity *guard_identity_new(void)
 {
-    return guard_identity_new_with_room(0);
+    return guard_identity_new_with_room(NAME_ROOM);
 }
 
 struct guard_identity *guard_identity_new_with_room(size_t room)
 {
-    struct guard_identity *identity = malloc(sizeof *identity + room);
+    struct guard_identity *identity = guard_apart_alloc(sizeof *identity + room);
     if (!identity)
         return NULL;
-    memset(identity, 0, sizeof *identity);
     identity->room = room;
     return identity;
 }
@@ -84,9 +86,7 @@ void guard_identity_free(struct guard_identity **identity)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!in_arena(it, *texts[i]))
             guard_free_string(texts[i]);
-    guard_wipe(it, sizeof *it + it->used);
-    free(it);
-    *identity = NULL;
+    guard_apart_drop(identity);
 }
 
 #define FIRST_ITEMS 8 /* room of a list at once; doubled when used up */

@@ -2,6 +2,7 @@
 
 #include "acl/acl.h"
 #include "audit/audit.h"
+#include "core/apart.h"
 #include "core/clients.h"
 #include "core/clock.h"
 #include "plugin/admission_audit.h"
@@ -193,9 +194,9 @@ static int fill_session(struct guard_plugin *plugin, struct guard_session *sessi
     login->names = NULL;
     session->mac_has_name = login->method != GUARD_AUTH_TOKEN;
     session->has_mac = guard_login_mac(plugin, login, session->mac_has_name ? session->username : NULL, &session->mac);
-    if (login->address && !(session->address = strdup(login->address)))
+    if (login->address && !(session->address = guard_apart_copy(login->address)))
         return GUARD_ERR_NOMEM;
-    if (login->stored_hash && !(session->stored_hash = strdup(login->stored_hash)))
+    if (login->stored_hash && !(session->stored_hash = guard_apart_copy(login->stored_hash)))
         return GUARD_ERR_NOMEM;
     if (plugin->audit)
         session->peer = guard_audit_peer(plugin, login, session->offer ? session->offer->username : session->username,
@@ -385,7 +386,7 @@ static struct guard_identity *derive_identity(const char *username)
         return NULL;
     if (!username || strcmp(username, GUARD_ANONYMOUS_NAME) == 0) {
         identity->method = GUARD_AUTH_ANONYMOUS;
-    } else if (!(identity->username = strdup(username))) {
+    } else if (!(identity->username = guard_identity_copy(identity, username))) {
         guard_identity_free(&identity);
     }
     return identity;
@@ -410,7 +411,7 @@ struct guard_session *guard_derive(struct guard_plugin *plugin, struct mosquitto
     }
     guard_session_bind(session, subject, acl_policy_generation(plugin->policy->acl));
     session->state = SESSION_DERIVED;
-    session->address = address ? strdup(address) : NULL;
+    session->address = address ? guard_apart_copy(address) : NULL;
     if (plugin->audit) {
         struct guard_login login = {.client = client, .client_id = id, .address = address};
         session->peer = guard_audit_peer(plugin, &login, username, ++plugin->next_connection);

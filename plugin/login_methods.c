@@ -220,7 +220,7 @@ static void accept_password(struct guard_login *login)
         login->identity->method = GUARD_AUTH_PASSWORD;
         login->identity->issued_at =
             (guard_clock_real_ns() - (guard_clock_monotonic_ns() - login->started_ns)) / INT64_C(1000000000);
-        login->identity->username = strdup(login->username);
+        login->identity->username = guard_identity_copy(login->identity, login->username);
     }
     if (!login->identity || !login->identity->username)
         refuse(login, GUARD_REASON_INTERNAL_ERROR);

@@ -3,6 +3,7 @@
 #include "acl/acl.h"
 #include "audit/audit.h"
 #include "auth/certificate.h"
+#include "core/apart.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/siphash.h"
@@ -78,17 +79,17 @@ void guard_offer_free(struct guard_offer **offer)
 
 static void free_session(struct audit *audit, struct guard_session *session)
 {
-    guard_free_string(&session->client_id);
-    guard_free_string(&session->username);
-    guard_free_string(&session->address);
-    guard_free_string(&session->stored_hash);
+    guard_apart_drop(&session->client_id);
+    guard_apart_drop(&session->username);
+    guard_apart_drop(&session->address);
+    guard_apart_drop(&session->stored_hash);
     guard_offer_free(&session->offer);
     auth_certificate_names_free(&session->certificate);
     guard_identity_free(&session->identity);
     acl_subject_free(&session->subject);
     if (session->peer)
         audit_peer_free(audit, &session->peer);
-    guard_free_secret(&session, sizeof *session);
+    guard_apart_drop(&session);
 }
 
 void guard_sessions_free(struct guard_sessions **sessions_pointer)
@@ -379,14 +380,14 @@ void guard_sessions_remove(struct guard_sessions *sessions, const struct mosquit
 static struct guard_session *new_session(struct mosquitto *client, const char *client_id, const char *username,
                                          struct guard_identity *identity)
 {
-    struct guard_session *session = calloc(1, sizeof *session);
+    struct guard_session *session = guard_apart_alloc(sizeof *session);
     if (!session) {
         guard_identity_free(&identity);
         return NULL;
     }
     session->client = client;
-    session->client_id = strdup(client_id);
-    session->username = username ? strdup(username) : NULL;
+    session->client_id = guard_apart_copy(client_id);
+    session->username = username ? guard_apart_copy(username) : NULL;
     session->identity = identity;
     session->ends_at = GUARD_NEVER;
     session->heap_index = SIZE_MAX;
@@ -419,11 +420,11 @@ struct guard_session *guard_sessions_put(struct guard_sessions *sessions, struct
 
 int guard_sessions_rename(struct guard_sessions *sessions, struct guard_session *session, const char *username)
 {
-    char *copy = strdup(username);
+    char *copy = guard_apart_copy(username);
     if (!copy)
         return GUARD_ERR_NOMEM;
     unlink_from(&sessions->by_user, session);
-    free(session->username);
+    guard_apart_drop(&session->username);
     session->username = copy;
     link_into(sessions, &sessions->by_user, session);
     return GUARD_OK;
