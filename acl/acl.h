@@ -225,7 +225,7 @@ enum acl_verdict acl_check(struct acl_context *context, const struct acl_policy 
  * thousand clients a subject is in no cache. Plain octets, made for one policy object: after an exchange or an edit,
  * make it anew.
  */
-#define ACL_FACE_TEXT 84
+#define ACL_FACE_TEXT 76
 
 struct acl_face {
     uint64_t key;      /* roles, generation and policy; never 0 */

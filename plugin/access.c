@@ -399,6 +399,7 @@ static __attribute__((always_inline)) inline int publish(struct guard_plugin *pl
         return check_fully(plugin, slot->session, event);
     if (plugin->audit && unlikely(!audit_accepting(plugin->audit)))
         return check_fully(plugin, slot->session, event);
+    guard_expect_next(plugin->sessions, slot);
     guard_count_message_in(slot);
     plugin->counts.checks[ACCESS_PUBLISH][0]++;
     if (audited)

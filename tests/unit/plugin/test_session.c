@@ -165,25 +165,25 @@ static void a_walk_meets_everybody_once(void **state)
     guard_sessions_free(&sessions);
 }
 
-#define CLIENTS 5000
-#define STEPS   60000
+#define FLEET 5000
+#define STEPS 60000
 
 /* Random puts, removals and look-ups, against an array. */
 static void the_table_agrees_with_a_model(void **state)
 {
     (void)state;
     struct guard_sessions *sessions = guard_sessions_new(NULL);
-    struct mosquitto *clients = calloc(CLIENTS, sizeof *clients);
-    char(*ids)[16] = calloc(CLIENTS, sizeof *ids);
-    bool *there = calloc(CLIENTS, sizeof *there);
+    struct mosquitto *clients = calloc(FLEET, sizeof *clients);
+    char(*ids)[16] = calloc(FLEET, sizeof *ids);
+    bool *there = calloc(FLEET, sizeof *there);
     unsigned seed = 7;
-    for (size_t i = 0; i < CLIENTS; i++) {
+    for (size_t i = 0; i < FLEET; i++) {
         snprintf(ids[i], sizeof ids[i], "c%zu", i);
         clients[i] = (struct mosquitto){ids[i], "u", 0};
     }
     for (size_t step = 0; step < STEPS; step++) {
         seed = seed * 1103515245 + 12345;
-        size_t i = (seed >> 8) % CLIENTS;
+        size_t i = (seed >> 8) % FLEET;
         if (seed >> 28 < 9) {
             put(sessions, &clients[i]);
             there[i] = true;
@@ -191,7 +191,7 @@ static void the_table_agrees_with_a_model(void **state)
             guard_sessions_remove(sessions, &clients[i]);
             there[i] = false;
         }
-        size_t j = (seed >> 4) % CLIENTS;
+        size_t j = (seed >> 4) % FLEET;
         assert_int_equal(guard_sessions_find(sessions, &clients[j]) != NULL, there[j]);
         assert_int_equal(guard_sessions_by_id(sessions, ids[j]) != NULL, there[j]);
     }
@@ -337,6 +337,34 @@ static void a_turn_never_comes_back(void **state)
     acl_policy_release(policy);
 }
 
+/* Only a guess, but never one beyond the table: whatever comes, goes and is moved meanwhile. */
+static void who_publishes_next_is_guessed(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 1000 };
+    static struct mosquitto clients[CLIENTS];
+    static char ids[CLIENTS][16];
+    struct guard_sessions *sessions = guard_sessions_new(NULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(ids[i], sizeof ids[i], "id-%d", i);
+        clients[i] = (struct mosquitto){ids[i], "alice", 0};
+        guard_expect_next(sessions, put(sessions, &clients[i])->slot);
+    }
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < CLIENTS; i++)
+            guard_expect_next(sessions, guard_sessions_find(sessions, &clients[i])->slot);
+    for (int i = 0; i + 1 < CLIENTS; i++)
+        assert_ptr_equal(&sessions->slots[guard_sessions_find(sessions, &clients[i])->slot->next],
+                         guard_sessions_find(sessions, &clients[i + 1])->slot);
+    for (int i = 0; i < CLIENTS; i += 2)
+        guard_sessions_remove(sessions, &clients[i]);
+    for (int i = 1; i < CLIENTS; i += 2) {
+        assert_true(guard_sessions_find(sessions, &clients[i])->slot->next <= sessions->mask);
+        guard_expect_next(sessions, guard_sessions_find(sessions, &clients[i])->slot);
+    }
+    guard_sessions_free(&sessions);
+}
+
 static void a_counter_that_is_full_is_carried(void **state)
 {
     (void)state;
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(what_changes_a_session_ends_its_quick_answers),
         cmocka_unit_test(a_quick_answer_moves_with_its_entry),
         cmocka_unit_test(a_turn_never_comes_back),
+        cmocka_unit_test(who_publishes_next_is_guessed),
         cmocka_unit_test(a_counter_that_is_full_is_carried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
