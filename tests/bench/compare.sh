@@ -8,10 +8,13 @@ set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top"
 write=no
-if [ "${1:-}" = --write ]; then
-  write=yes
+count=$#
+while [ "$count" -gt 0 ]; do # takes --write out, wherever it stands
+  option=$1
   shift
-fi
+  if [ "$option" = --write ]; then write=yes; else set -- "$@" "$option"; fi
+  count=$((count - 1))
+done
 tests/setup/install.sh build run test >&2
 [ -f build/release/CMakeCache.txt ] || cmake --preset release >&2
 cmake --build build/release --target mosquitto_guard guardctl mqload >&2
