@@ -15,11 +15,20 @@ static int lower(char c)
     return tolower((unsigned char)c);
 }
 
+/* strnlen with a bound beyond some callers' arrays is a warning of link-time optimisation. */
+static size_t compared_length(const char *text)
+{
+    size_t length = 0;
+    while (length < NAME_MAX_COMPARED && text[length])
+        length++;
+    return length;
+}
+
 /* Optimal string alignment distance; only the first NAME_MAX_COMPARED bytes count. */
 static size_t distance(const char *a, const char *b)
 {
     size_t rows[3][NAME_MAX_COMPARED + 1];
-    size_t la = strnlen(a, NAME_MAX_COMPARED), lb = strnlen(b, NAME_MAX_COMPARED);
+    size_t la = compared_length(a), lb = compared_length(b);
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= lb; j++)
         above[j] = j;
