@@ -263,6 +263,7 @@ static bool on_retained_source(struct check *check)
     struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
     bool same = known && known->subject &&
                 (name && known->username ? strcmp(name, known->username) == 0 : name == known->username);
+    plugin->now = guard_plugin_now();
     check->session = same ? known : guard_derive(plugin, client);
     if (!check->session)
         return false;
@@ -329,7 +330,8 @@ void guard_plugin_time_next(struct guard_plugin *plugin)
 
 void guard_plugin_update_quick(struct guard_plugin *plugin)
 {
-    guard_sessions_set_quick(plugin->sessions, !plugin->closed && !plugin->audit_deliveries);
+    /* without TICK it is the long way that takes in what changed meanwhile: policies, bans */
+    guard_sessions_set_quick(plugin->sessions, plugin->ticks && !plugin->closed && !plugin->audit_deliveries);
 }
 
 static int __attribute__((noinline)) check_timed(struct check *check)

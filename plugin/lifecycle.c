@@ -235,7 +235,10 @@ int guard_on_tick(int event, void *event_data, void *userdata)
     struct guard_plugin *plugin = userdata;
     (void)event;
     (void)event_data;
-    plugin->ticks = true;
+    if (!plugin->ticks) {
+        plugin->ticks = true;
+        guard_plugin_update_quick(plugin);
+    }
     plugin->reloading = false;
     plugin->pending.session = NULL;
     plugin->bypass_ended = NULL;

@@ -126,7 +126,7 @@ int guard_plugin_compose(struct guard_plugin *plugin, struct guard_error *err);
 /* Stops threads and frees all. The broker's clients are gone by then. */
 void guard_plugin_dispose(struct guard_plugin *plugin);
 
-/* Switches the quick look-up of sessions; whoever changes closed or audit_deliveries calls it. */
+/* Switches the quick look-up of sessions; whoever changes ticks, closed or audit_deliveries calls it. */
 void guard_plugin_update_quick(struct guard_plugin *plugin);
 
 /* The next check of any kind is timed, for the metrics. */

@@ -113,6 +113,7 @@ struct guard_session *guard_sessions_find(const struct guard_sessions *sessions,
  * Call it when a connection of that pointer begins or ends: from then on the client id of its entry is compared anew
  * before it is trusted. Between two such events the broker cannot have given a connected client's struct to another
  * one: every version frees it only after it has told the end (context__disconnect), or after the session went offline.
+ * A plugin of 2.1 may give a connected client another id: it stays the connection, and the identity, that was let in.
  */
 void guard_sessions_doubt(struct guard_sessions *sessions, const struct mosquitto *client);
 

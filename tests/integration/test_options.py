@@ -1,7 +1,9 @@
 """Options: a mistake stops the start and says what would have been right; where the plugin may stand in mosquitto.conf."""
+import signal
+
 import pytest
 
-from support.broker import PLUGIN, BrokerFailed
+from support.broker import PLUGIN, BrokerFailed, wait_until
 from support.client import V5
 from test_rules import EVERYONE, users
 
@@ -158,6 +160,19 @@ def test_token_expiry_with_per_listener_settings(make_broker, issuer):
     import time
     time.sleep(2.2)
     assert a.publish("devices/a/data") in (0x87, None), "allowed after exp"
+
+
+def test_an_edit_with_per_listener_settings(make_broker):
+    """Without TICK (2.0.11) an edit is taken in by the next publish, though nobody logs in or leaves."""
+    broker = make_broker(POLICY, start=False, listeners=("plain",), conf="per_listener_settings true", plugin_lines=[])
+    broker.listener_conf["plain"] = "allow_anonymous false\n" + "\n".join(broker.plugin_block())
+    broker.start()
+    a = broker.client("c1", "a", "pw", version=V5).open()
+    assert [a.publish("devices/a/data") for _ in range(20)] == [0] * 20
+    broker.write_policy(POLICY.replace("devices/${", "things/${"))
+    broker.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: a.publish("devices/a/data") == 0x87, 5, "the edit")
+    assert a.publish("things/a/data") == 0
 
 
 def test_two_dot_one_placement(make_broker, broker_version):
