@@ -2,6 +2,7 @@
 
 #include "acl/acl.h"
 #include "audit/audit.h"
+#include "core/clients.h"
 #include "core/clock.h"
 #include "plugin/admission.h"
 #include "plugin/broker.h"
@@ -301,6 +302,18 @@ static inline int check_access(struct check *check)
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
+/* Coexist: whether the plugin knows who published a retained message. A token's owner it knows while that has a
+ * session. */
+static bool is_our_source(const struct guard_plugin *plugin, const struct mosquitto *client)
+{
+    struct guard_client_view record;
+    const char *id = mosquitto_client_id(client), *name = mosquitto_client_username(client);
+    const struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
+    return name && ((known && known->username && strcmp(known->username, name) == 0) ||
+                    strcmp(name, GUARD_ANONYMOUS_NAME) == 0 ||
+                    guard_clients_find(plugin->policy->clients, name, strlen(name), &record));
+}
+
 /* Whatever is not the plain case of a connected client that was seen before. */
 static int __attribute__((noinline)) check_thoroughly(struct check *check)
 {
@@ -309,10 +322,11 @@ static int __attribute__((noinline)) check_thoroughly(struct check *check)
     if (!plugin->ticks && event->access != MOSQ_ACL_READ)
         guard_plugin_without_tick(plugin);
     check->session = guard_sessions_find(plugin->sessions, event->client);
+    if (!check->session && event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client) &&
+        (!plugin->coexist || is_our_source(plugin, event->client)))
+        return on_retained_source(check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
     if (!check->session && plugin->coexist)
         return MOSQ_ERR_PLUGIN_DEFER;
-    if (!check->session && event->access == MOSQ_ACL_WRITE && !mosquitto_client_address(event->client))
-        return on_retained_source(check) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
     if (!check->session && !(check->session = guard_bypass_session(plugin, event->client)))
         return MOSQ_ERR_ACL_DENIED;
     bool last = check->session->last_will;

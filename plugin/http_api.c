@@ -83,14 +83,24 @@ static bool is_way_in(const struct guard_plugin *plugin, const struct mosquitto 
     return false;
 }
 
+static bool is_known(const struct held *held, const char *username)
+{
+    struct guard_client_view record;
+    return username && guard_clients_find(held->set.clients, username, strlen(username), &record);
+}
+
 int guard_http_api_login(struct guard_plugin *plugin, const struct mosquitto_evt_basic_auth *event)
 {
     struct held held;
-    bool good = false;
-    if (event->username && event->password && is_way_in(plugin, event->client)) {
-        hold(plugin, &held);
+    bool asks = event->username && event->password && is_way_in(plugin, event->client), good = false;
+    hold(plugin, &held);
+    bool ours = !plugin->coexist || is_known(&held, event->username);
+    if (ours && asks)
         good = may_log_in(&held, event->username, event->password);
-        let_go(&held);
+    let_go(&held);
+    if (!ours)
+        return MOSQ_ERR_PLUGIN_DEFER;
+    if (asks) {
         guard_forget_openssl_errors();
         if (!good)
             slow_down();
@@ -120,11 +130,12 @@ static bool may_read(const struct guard_policy_set *held, const struct mosquitto
 
 int guard_http_api_access(struct guard_plugin *plugin, const struct mosquitto_evt_acl_check *event)
 {
-    if (event->access != MOSQ_ACL_READ)
-        return MOSQ_ERR_ACL_DENIED;
     struct held held;
     hold(plugin, &held);
-    bool allowed = !held.closed && may_read(&held.set, event);
+    bool ours = !plugin->coexist || is_known(&held, mosquitto_client_username(event->client));
+    bool allowed = ours && event->access == MOSQ_ACL_READ && !held.closed && may_read(&held.set, event);
     let_go(&held);
+    if (!ours)
+        return MOSQ_ERR_PLUGIN_DEFER;
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }

@@ -2,6 +2,7 @@
 
 #include "acl/acl.h"
 #include "auth/certificate.h"
+#include "core/clients.h"
 #include "core/clock.h"
 #include "plugin/broker.h"
 #include "plugin/login_methods.h"
@@ -224,6 +225,14 @@ static enum guard_auth_method intended(const struct guard_login *login)
     return login->token || (login->password && !login->username) ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;
 }
 
+/* A user name and nothing else, and none that the plugin knows. */
+static bool is_bare_name(const struct guard_plugin *plugin, const struct guard_login *login)
+{
+    struct guard_client_view record;
+    return login->username && !login->password && !login->token && !login->certificate &&
+           !guard_clients_find(plugin->policy->clients, login->username, strlen(login->username), &record);
+}
+
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)
 {
     login->method = intended(login);
@@ -247,7 +256,9 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
         try_anonymous(plugin, login);
         return;
     }
-    refuse(login, reason_without_offer(plugin, login));
+    login->not_ours = plugin->coexist && is_bare_name(plugin, login);
+    if (!login->not_ours)
+        refuse(login, reason_without_offer(plugin, login));
 }
 
 bool guard_login_mac(struct guard_plugin *plugin, const struct guard_login *login, const char *username,

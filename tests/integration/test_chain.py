@@ -14,15 +14,15 @@ from test_rules import EVERYONE, users
 POLICY = users("ours") + EVERYONE
 
 
-def with_broker_files(make_broker, mode):
+def with_broker_files(make_broker, mode, conf="", policy=POLICY, acl="user theirs\ntopic readwrite theirs/#\n\nuser ours\ntopic readwrite #\n"):
     """A broker with a password_file and an acl_file for "theirs", and our policy for "ours"."""
-    broker = make_broker(POLICY, start=False, options={"mode": mode})
+    broker = make_broker(policy, start=False, options={"mode": mode})
     password_file, acl_file = broker.folder / "passwd", broker.folder / "acl"
     password_file.write_text(f"theirs:{passwords.mosquitto_7('pw')}\nours:{passwords.mosquitto_7('other')}\n")
-    acl_file.write_text("user theirs\ntopic readwrite theirs/#\n\nuser ours\ntopic readwrite #\n")
+    acl_file.write_text(acl)
     for path in (password_file, acl_file):
         path.chmod(0o600)
-    broker.conf = f"password_file {password_file}\nacl_file {acl_file}\n"
+    broker.conf = f"password_file {password_file}\nacl_file {acl_file}\n{conf}"
     return broker.start()
 
 
@@ -46,6 +46,37 @@ def test_coexist_leaves_strangers_to_the_files(make_broker):
     assert ours.publish("devices/ours/data") == 0
     assert ours.publish("anything") == 0x87, "a known identity is ours alone"
     assert broker.client("c4", "ours", "other", version=V5).connect() == 0x87, "so is its password"
+
+
+def test_coexist_judges_what_its_own_retained(make_broker):
+    """check_retain_source: who published a retained message is asked about without a session, and need not be there any more."""
+    broker = with_broker_files(make_broker, "coexist", "check_retain_source true\n", POLICY + "[role device]\nkept = allow all kept/#\n",
+                               "user theirs\ntopic readwrite theirs/#\n")
+    for number in range(2):
+        ours = broker.client("c2", "ours", "pw", version=V5).open()
+        assert ours.publish("kept/1", retain=True) == 0
+        if number == 0:
+            reader = broker.client("c3", "ours", "pw", version=V5).open()
+            reader.subscribe("kept/#")
+            assert reader.receive().topic == "kept/1"
+            reader.close()
+        ours.close()
+    reader = broker.client("c4", "ours", "pw", version=V5).open()
+    reader.subscribe("kept/#")
+    assert reader.receive().topic == "kept/1", "its publisher has gone"
+    theirs = broker.client("c1", "theirs", "pw", version=V5).open()
+    theirs.publish("theirs/x", retain=True)
+    theirs.subscribe("theirs/#")
+    assert theirs.receive().topic == "theirs/x", "their files answer for theirs"
+
+
+def test_coexist_leaves_a_bare_name(make_broker):
+    """A name that is not ours, and nothing else: not refused here but behind us, and so not in our trail."""
+    broker = with_broker_files(make_broker, "coexist")
+    assert broker.client("c1", "theirs", None, version=V5).connect() == 0x87
+    assert broker.client("c2", "ours", None, version=V5).connect() == 0x87
+    connect = broker.trail.wait("mqtt-connect", 1)
+    assert connect[0]["mqtt"]["client_id"] == "c2"
 
 
 def test_coexist_survives_sighup(make_broker):

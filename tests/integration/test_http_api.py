@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from support import passwords
 from support.broker import free_ports
 from support.client import V5
 from test_rules import EVERYONE, users
@@ -25,6 +26,11 @@ def api(make_broker, broker_version, options):
     port = free_ports(1)[0]
     plain = broker.configuration
     broker.configuration = lambda: plain() + f"listener {port} 127.0.0.1\nprotocol http_api\n"
+    if options.get("mode") == "coexist":
+        for name, content in (("passwd", f"theirs:{passwords.mosquitto_7('pw')}\n"), ("acl", "user theirs\ntopic read /api/#\n")):
+            (broker.folder / name).write_text(content)
+            (broker.folder / name).chmod(0o600)
+        broker.conf = f"password_file {broker.folder}/passwd\nacl_file {broker.folder}/acl\n"
     broker.start()
 
     def get(path, user=None, password=""):
@@ -41,6 +47,17 @@ def test_access(api):
     assert get("/api/v1/version", "ops", "wrong") == 401
     assert get("/api/v1/version") == 401
     assert get("/api/v1/version", "a", "pw") in (401, 403)
+
+
+@pytest.mark.parametrize("options", [{"mode": "coexist"}])
+def test_coexist_leaves_strangers_to_the_broker(api):
+    """Who is ours is judged here, who is not by what comes behind."""
+    _, get = api
+    assert get("/api/v1/version", "ops", "pw") == 200
+    assert get("/api/v1/version", "ops", "wrong") == 401
+    assert get("/api/v1/version", "a", "pw") in (401, 403)
+    assert get("/api/v1/version", "theirs", "pw") == 200, "the broker's own files answer for theirs"
+    assert get("/api/v1/version", "theirs", "wrong") == 401
 
 
 @pytest.mark.parametrize("options", [{"auth_methods": "certificate"}, {"auth_methods": "certificate+password"},
