@@ -59,16 +59,20 @@ static const char *judge(const struct audit_segments *segments, enum audit_note_
 }
 
 /*
- * Before the first line of this run, so that a crash in its first moment is not taken for a run that somebody added. A
- * note that does not fit stays as it is until the finding is on the disk.
+ * Before the first line of this run, so that a crash in its first moment is not taken for a run that somebody added.
+ * The run that did crash so becomes the one noted: the last of the trail, should this one crash before its first line.
+ * A note that does not fit stays as it is until the finding is on the disk.
  */
-static void announce(struct audit_writer *writer, enum audit_note_state state, struct audit_note *note)
+static void announce(struct audit_writer *writer, enum audit_note_state state, const struct audit_remains *remains,
+                     struct audit_note *note)
 {
     if (state == AUDIT_NOTE_NONE) {
         memcpy(note->chain, writer->audit->chain, sizeof note->chain);
         memset(note->head, '0', sizeof note->head - 1);
         memcpy(note->file, writer->segments.name, sizeof note->file);
     }
+    if (remains->found)
+        memcpy(note->chain, remains->chain, sizeof note->chain);
     memcpy(note->next, writer->audit->chain, sizeof note->next);
     audit_note_write(&writer->segments, note, &writer->key);
 }
@@ -80,7 +84,7 @@ void audit_damage_at_start(struct audit_writer *writer, const struct audit_remai
     enum audit_note_state state = audit_note_read(&writer->segments, &writer->key, &note);
     const char *text = judge(&writer->segments, state, &note, remains, &damaged);
     if (!damaged && (state != AUDIT_NOTE_NONE || !remains->found))
-        announce(writer, state, &note);
+        announce(writer, state, remains, &note);
     if (!text)
         return;
     bool known = damaged && state != AUDIT_NOTE_BAD;
