@@ -156,6 +156,7 @@ static bool write_tests(struct learning *l, const struct acl_memo *memo, const s
     return true;
 }
 
+/* The ends of the topic as words, for acl_publishes_again; of a pattern with more to it, none. */
 static void make_quick(struct acl_pattern *pattern)
 {
     size_t before = pattern->piece[0], behind = pattern->piece[1];
@@ -170,7 +171,7 @@ static void make_quick(struct acl_pattern *pattern)
     memset(tail, 0, 8 - meant);
     pattern->tail_mask = acl_load8(tail);
     pattern->head = acl_head(pattern->text, (uint32_t)before);
-    pattern->head_mask = before < 8 ? htole64(((uint64_t)1 << (8 * before)) - 1) : UINT64_MAX;
+    pattern->head_mask = acl_head("\xff\xff\xff\xff\xff\xff\xff\xff", (uint32_t)before);
     pattern->long_pieces = before > 8 || behind > 8;
     pattern->quick_key = pattern->key;
 }

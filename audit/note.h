@@ -11,8 +11,8 @@
 #include "audit/segment.h"
 
 struct audit_note {
-    char chain[AUDIT_CHAIN_LENGTH + 1];
-    uint64_t sequence;                  /* of the last line */
+    char chain[AUDIT_CHAIN_LENGTH + 1]; /* the last run in the trail; one that crashed before its own note keeps */
+    uint64_t sequence;                  /* the position noted before it. Of the last line */
     char head[2 * AUDIT_HASH_SIZE + 1]; /* its hash */
     char file[AUDIT_FILE_NAME_SIZE];    /* where it stands */
     uint64_t offset;                    /* and where it ends there, its line end included; 0: there is none yet */

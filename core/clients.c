@@ -49,6 +49,12 @@ bool guard_clients_find(const struct guard_clients *clients, const char *usernam
     return true;
 }
 
+bool guard_clients_knows(const struct guard_clients *clients, const char *name)
+{
+    struct guard_client_view record;
+    return name && guard_clients_find(clients, name, strlen(name), &record);
+}
+
 size_t guard_clients_count(const struct guard_clients *clients)
 {
     return guard_shard_map_count(as_map(clients));

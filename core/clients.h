@@ -49,6 +49,9 @@ void guard_clients_unref(struct guard_clients **clients);
 bool guard_clients_find(const struct guard_clients *clients, const char *username, size_t length,
                         struct guard_client_view *view);
 
+/* Whether there is a record of that name, which may be NULL. */
+bool guard_clients_knows(const struct guard_clients *clients, const char *name);
+
 size_t guard_clients_count(const struct guard_clients *clients);  /* records; NULL -> 0 */
 size_t guard_clients_memory(const struct guard_clients *clients); /* bytes, shared parts included; NULL -> 0 */
 

@@ -252,6 +252,16 @@ static bool on_unsubscribe(struct check *check)
     return true;
 }
 
+/* The session of that client id, if it is of the same user; or NULL. */
+static struct guard_session *source_session(const struct guard_plugin *plugin, const struct mosquitto *client)
+{
+    const char *id = mosquitto_client_id(client), *name = mosquitto_client_username(client);
+    struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
+    bool same = known && known->subject &&
+                (name && known->username ? strcmp(name, known->username) == 0 : name == known->username);
+    return same ? known : NULL;
+}
+
 /*
  * check_retain_source: a struct on the broker's stack with the name and id of whoever published a retained message
  * once. Judged with what is known of that client; a refusal concerns the delivery.
@@ -260,12 +270,9 @@ static bool on_retained_source(struct check *check)
 {
     struct guard_plugin *plugin = check->plugin;
     struct mosquitto *client = check->event->client;
-    const char *id = mosquitto_client_id(client), *name = mosquitto_client_username(client);
-    struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
-    bool same = known && known->subject &&
-                (name && known->username ? strcmp(name, known->username) == 0 : name == known->username);
+    struct guard_session *known = source_session(plugin, client);
     plugin->now = guard_plugin_now();
-    check->session = same ? known : guard_derive(plugin, client);
+    check->session = known ? known : guard_derive(plugin, client);
     if (!check->session)
         return false;
     int64_t end = check->session->ends_at;
@@ -275,7 +282,7 @@ static bool on_retained_source(struct check *check)
     check->session->ends_at = end;
     if (!allowed && plugin->audit)
         audit_delivery(check);
-    if (!same)
+    if (!known)
         guard_sessions_remove(plugin->sessions, client); /* the stack is about to be something else */
     return allowed;
 }
@@ -302,16 +309,12 @@ static inline int check_access(struct check *check)
     return allowed ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
-/* Coexist: whether the plugin knows who published a retained message. A token's owner it knows while that has a
- * session. */
+/* Coexist: whether the plugin knows who published a retained message. A token's owner it knows by a session. */
 static bool is_our_source(const struct guard_plugin *plugin, const struct mosquitto *client)
 {
-    struct guard_client_view record;
-    const char *id = mosquitto_client_id(client), *name = mosquitto_client_username(client);
-    const struct guard_session *known = id ? guard_sessions_by_id(plugin->sessions, id) : NULL;
-    return name && ((known && known->username && strcmp(known->username, name) == 0) ||
-                    strcmp(name, GUARD_ANONYMOUS_NAME) == 0 ||
-                    guard_clients_find(plugin->policy->clients, name, strlen(name), &record));
+    const char *name = mosquitto_client_username(client);
+    return name && (strcmp(name, GUARD_ANONYMOUS_NAME) == 0 || guard_clients_knows(plugin->policy->clients, name) ||
+                    source_session(plugin, client));
 }
 
 /* Whatever is not the plain case of a connected client that was seen before. */
@@ -357,6 +360,12 @@ static int __attribute__((noinline)) check_timed(struct check *check)
     return answer;
 }
 
+/* Whether a publish has read the clock before anything else, so that what follows need not. */
+static inline bool publishes_look_at_clock(const struct guard_plugin *plugin)
+{
+    return plugin->audit_publishes || guard_sessions_some_end(plugin->sessions);
+}
+
 static int __attribute__((noinline))
 check_fully(struct guard_plugin *plugin, struct guard_session *session, const struct mosquitto_evt_acl_check *event)
 {
@@ -366,7 +375,7 @@ check_fully(struct guard_plugin *plugin, struct guard_session *session, const st
     check.session = session;
     check.time_ns = 0;
     check.timed = false;
-    if (event->access == MOSQ_ACL_READ && !guard_sessions_some_end(plugin->sessions))
+    if (event->access == MOSQ_ACL_READ && !publishes_look_at_clock(plugin))
         plugin->now = guard_plugin_now(); /* the publish of this message did not look */
     if (unlikely(++plugin->counts.sampled % SAMPLING == 0 || plugin->sample_due)) {
         plugin->sample_due = false;
@@ -381,7 +390,8 @@ static const acl_rule_id *__attribute__((noinline))
 ask_engine(struct guard_plugin *plugin, const struct slot *slot, const struct mosquitto_evt_acl_check *event)
 {
     struct acl_decision decision;
-    plugin->now = guard_plugin_now();
+    if (!publishes_look_at_clock(plugin))
+        plugin->now = guard_plugin_now();
     struct acl_request request = {
         .action = ACL_PUBLISH,
         .qos = event->qos,

@@ -83,18 +83,14 @@ static bool is_way_in(const struct guard_plugin *plugin, const struct mosquitto 
     return false;
 }
 
-static bool is_known(const struct held *held, const char *username)
-{
-    struct guard_client_view record;
-    return username && guard_clients_find(held->set.clients, username, strlen(username), &record);
-}
-
 int guard_http_api_login(struct guard_plugin *plugin, const struct mosquitto_evt_basic_auth *event)
 {
     struct held held;
     bool asks = event->username && event->password && is_way_in(plugin, event->client), good = false;
+    if (!plugin->coexist && !asks)
+        return MOSQ_ERR_AUTH;
     hold(plugin, &held);
-    bool ours = !plugin->coexist || is_known(&held, event->username);
+    bool ours = !plugin->coexist || guard_clients_knows(held.set.clients, event->username);
     if (ours && asks)
         good = may_log_in(&held, event->username, event->password);
     let_go(&held);
@@ -132,7 +128,7 @@ int guard_http_api_access(struct guard_plugin *plugin, const struct mosquitto_ev
 {
     struct held held;
     hold(plugin, &held);
-    bool ours = !plugin->coexist || is_known(&held, mosquitto_client_username(event->client));
+    bool ours = !plugin->coexist || guard_clients_knows(held.set.clients, mosquitto_client_username(event->client));
     bool allowed = ours && event->access == MOSQ_ACL_READ && !held.closed && may_read(&held.set, event);
     let_go(&held);
     if (!ours)

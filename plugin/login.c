@@ -228,9 +228,8 @@ static enum guard_auth_method intended(const struct guard_login *login)
 /* A user name and nothing else, and none that the plugin knows. */
 static bool is_bare_name(const struct guard_plugin *plugin, const struct guard_login *login)
 {
-    struct guard_client_view record;
     return login->username && !login->password && !login->token && !login->certificate &&
-           !guard_clients_find(plugin->policy->clients, login->username, strlen(login->username), &record);
+           !guard_clients_knows(plugin->policy->clients, login->username);
 }
 
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
@@ -397,6 +398,37 @@ def test_nothing_is_declared_when_nobody_does_anything(driver, public):
     lines, lost, _ = account(driver.folder)
     assert lost == 0 and lines > 9000
     assert verify(driver.folder, "--key", public, "--require-final")[0] == 0
+
+
+CRASH = r"""
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static void crash_at(const char *place) { if (strcmp(getenv("CRASH_AT"), place) == 0) kill(getpid(), SIGKILL); }
+int ftruncate(int fd, off_t size) { int rc = syscall(SYS_ftruncate, fd, size); crash_at("announced"); return rc; }
+int fdatasync(int fd) { crash_at("written"); return syscall(SYS_fdatasync, fd); }
+"""
+
+
+def test_two_crashes_in_a_row_are_no_damage(driver, public, tmp_path, monkeypatch):
+    """A run that dies with its first lines written and no note of its own, then one that dies before its first line."""
+    source, shim = tmp_path / "crash.c", tmp_path / "crash.so"
+    source.write_text(CRASH)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)
+    driver.run("--events", 10)
+    for place in ("written", "announced"):
+        with monkeypatch.context() as patch:
+            patch.setenv("LD_PRELOAD", str(shim))
+            patch.setenv("CRASH_AT", place)
+            process = driver.start("--events", 10)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"it did not get to where it is '{place}'"
+    driver.run("--events", 10)
+    assert not [e for e in events(driver.folder) if e["event"]["action"] == "audit-recovered" and e["event"]["reason"] == "unknown"]
+    assert verify(driver.folder, "--key", public)[0] == 0
 
 
 def test_a_crash_in_the_first_moment_is_no_damage(driver, public):
