@@ -110,7 +110,7 @@ int audit_open(const struct audit_config *config, struct audit **out, struct gua
     if (rc == GUARD_OK)
         rc = make_parts(audit, err);
     if (rc == GUARD_OK)
-        rc = audit_writer_open(audit, &audit->writer, err);
+        rc = audit_writer_new(audit, &audit->writer, err);
     if (rc == GUARD_OK)
         rc = audit_writer_start(audit->writer, err);
     if (rc != GUARD_OK) {
@@ -145,10 +145,10 @@ int audit_close(struct audit **pointer)
     audit_wake(audit);
     if (!wait_for(&audit->writer->done, audit->set.is.close_timeout_ms))
         return GUARD_ERR_IO; /* the disk hangs: the writer still uses all of it */
-    pthread_join(audit->writer->thread, NULL);
     bool complete = !audit->writer->failed;
     for (size_t i = 0; i < audit->sink_count; i++)
         audit_sink_stop(audit->sink[i]);
+    audit_writer_end(audit->writer);
     destroy(audit);
     return complete ? GUARD_OK : GUARD_ERR_IO;
 }

@@ -5,12 +5,12 @@
 #include "audit/segment.h"
 #include "core/clock.h"
 #include "core/file.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -44,7 +44,7 @@ struct audit_sink {
     atomic_bool stop;  /* deliver what is there, then end */
     atomic_bool abort; /* end at once; waits of the backend look at it */
 
-    int dir, file;
+    int dir, file;                   /* the thread's own */
     char path[AUDIT_FILE_NAME_SIZE]; /* of the file that remembers the place, in dir */
     struct place sent, settled, saved;
     char *buffer;
@@ -266,7 +266,7 @@ static void nap(struct audit_sink *sink)
     poll(&wake, 1, IDLE_MS);
 }
 
-static void *run(void *context)
+static void run(void *context)
 {
     struct audit_sink *sink = context;
     int64_t end_ns = 0;
@@ -289,7 +289,9 @@ static void *run(void *context)
     }
     save_place(sink);
     sink->backend->close(sink->state);
-    return NULL;
+    if (sink->file >= 0)
+        close(sink->file);
+    close(sink->dir);
 }
 
 /* ---- life ---- */
@@ -325,6 +327,17 @@ static void find_start(struct audit_sink *sink)
     sink->settled = sink->sent;
 }
 
+static int begin(void *context, struct guard_error *err)
+{
+    struct audit_sink *sink = context;
+    const char *dir = sink->audit->set.is.dir;
+    sink->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (sink->dir < 0)
+        return guard_fail_at(err, GUARD_ERR_IO, dir, 0, 0, "cannot be opened for an audit sink: %s", strerror(errno));
+    find_start(sink);
+    return GUARD_OK;
+}
+
 static int make(struct audit_sink *sink, const struct audit_sink_config *config, struct guard_error *err)
 {
     sink->backend = config->kind == AUDIT_SINK_REDIS ? &audit_sink_redis : &audit_sink_syslog;
@@ -333,36 +346,29 @@ static int make(struct audit_sink *sink, const struct audit_sink_config *config,
         return rc;
     sink->buffer = malloc(CHUNK);
     sink->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    sink->dir = open(sink->audit->set.is.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sink->jitter = (unsigned)guard_clock_monotonic_ns();
-    if (!sink->buffer || sink->stop_fd < 0 || sink->dir < 0)
+    if (!sink->buffer || sink->stop_fd < 0)
         return guard_fail(err, GUARD_ERR_NOMEM, "no memory or descriptors for an audit sink");
     name_place(sink, config);
-    find_start(sink);
     return GUARD_OK;
 }
 
 int audit_sink_start(struct audit *audit, const struct audit_sink_config *config, struct audit_sink **out,
                      struct guard_error *err)
 {
-    sigset_t all, before;
     *out = calloc(1, sizeof **out);
     if (!*out)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     (*out)->audit = audit;
     (*out)->stop_fd = (*out)->dir = (*out)->file = -1;
     int rc = make(*out, config, err);
-    if (rc == GUARD_OK) {
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        (*out)->running = pthread_create(&(*out)->thread, NULL, run, *out) == 0;
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-        if (!(*out)->running)
-            rc = guard_fail(err, GUARD_ERR_INTERNAL, "the thread of an audit sink cannot be started");
-        else
-            pthread_setname_np((*out)->thread, "guard-sink");
-    }
-    if (rc != GUARD_OK)
+    struct guard_thread thread = {
+        .name = "guard-sink", .begin = begin, .run = run, .context = *out, .wake_fd = (*out)->stop_fd};
+    if (rc == GUARD_OK)
+        rc = guard_thread_start(&thread, &(*out)->thread, err);
+    if (rc == GUARD_OK)
+        (*out)->running = true;
+    else
         audit_sink_free(out);
     return rc;
 }
@@ -395,10 +401,8 @@ void audit_sink_free(struct audit_sink **pointer)
         return;
     if (sink->state)
         sink->backend->free(sink->state);
-    int *descriptors[] = {&sink->stop_fd, &sink->dir, &sink->file};
-    for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++)
-        if (*descriptors[i] >= 0)
-            close(*descriptors[i]);
+    if (sink->stop_fd >= 0)
+        close(sink->stop_fd);
     free(sink->buffer);
     free(sink);
 }

@@ -1,10 +1,10 @@
 #include "audit/writer.h"
 
 #include "audit/watch.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -399,7 +399,7 @@ static bool work(struct audit_writer *writer, bool stopping)
     return some;
 }
 
-static void *run(void *context)
+static void run(void *context)
 {
     struct audit_writer *writer = context;
     bool stopping = false;
@@ -413,18 +413,23 @@ static void *run(void *context)
     if (writer->audit->detect)
         audit_watch_keep(writer->audit, 0, true);
     atomic_store_explicit(&writer->done, true, memory_order_release);
-    return NULL;
+    while (sem_wait(&writer->leave) != 0)
+        ; /* the folder stays locked while sinks read the last lines */
+    audit_segments_close(&writer->segments);
 }
 
 int audit_writer_start(struct audit_writer *writer, struct guard_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread inherits it: signals are the broker's */
-    int failed = pthread_create(&writer->thread, NULL, run, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return guard_fail(err, GUARD_ERR_INTERNAL, "the audit writer's thread cannot be started");
-    pthread_setname_np(writer->thread, "guard-audit");
-    return GUARD_OK;
+    struct guard_thread thread = {.name = "guard-audit",
+                                  .begin = audit_writer_open,
+                                  .run = run,
+                                  .context = writer,
+                                  .wake_fd = writer->audit->wake_fd};
+    return guard_thread_start(&thread, &writer->thread, err);
+}
+
+void audit_writer_end(struct audit_writer *writer)
+{
+    sem_post(&writer->leave);
+    pthread_join(writer->thread, NULL);
 }

@@ -6,6 +6,8 @@
 #include "audit/recover.h"
 #include "audit/segment.h"
 
+#include <semaphore.h>
+
 #define AUDIT_BATCH_SIZE ((size_t)64 * 1024)
 /* A batch takes another line as long as it is below AUDIT_BATCH_SIZE; no line can reach beyond the room behind. */
 #define AUDIT_BATCH_ROOM (AUDIT_BATCH_SIZE + 2 * AUDIT_LINE_MAX)
@@ -65,13 +67,18 @@ struct audit_writer {
     _Atomic uint64_t sync_bucket[AUDIT_SYNC_BUCKETS];
     _Atomic int64_t checkpoint_time_ns;
     atomic_bool up;
-    atomic_bool done; /* the thread is about to end */
+    atomic_bool done; /* all is written: the thread waits for leave */
+    sem_t leave;
 };
 
-/* Opens folder, key and chain, repairs, writes audit-start. The thread does not run yet. */
-int audit_writer_open(struct audit *audit, struct audit_writer **out, struct guard_error *err);
+int audit_writer_new(struct audit *audit, struct audit_writer **out, struct guard_error *err);
+/* How its thread begins (context is the writer): opens folder, key and chain, repairs, writes audit-start. */
+int audit_writer_open(void *context, struct guard_error *err);
+/* Starts the thread; what audit_writer_open says. */
 int audit_writer_start(struct audit_writer *writer, struct guard_error *err);
-/* After the thread was joined, or never ran. */
+/* When it is done and nobody reads the folder any more: unlocks that, joins the thread. */
+void audit_writer_end(struct audit_writer *writer);
+/* After audit_writer_end, or when it was never started. */
 void audit_writer_free(struct audit_writer **writer);
 
 /* For records of our own: takes count numbers in a row. audit_room_for_turns first. */

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int allocate(struct audit *audit, struct audit_writer **out, struct guard_error *err)
+int audit_writer_new(struct audit *audit, struct audit_writer **out, struct guard_error *err)
 {
     struct audit_writer *writer = calloc(1, sizeof *writer);
+    *out = NULL;
     if (!writer)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     writer->audit = audit;
@@ -17,10 +18,12 @@ static int allocate(struct audit *audit, struct audit_writer **out, struct guard
     writer->batch = malloc(AUDIT_BATCH_ROOM);
     if (audit->set.is.format == AUDIT_FORMAT_OCSF)
         writer->scratch = malloc(2 * AUDIT_LINE_MAX);
+    sem_init(&writer->leave, 0, 0);
     *out = writer;
-    if (!writer->batch || (audit->set.is.format == AUDIT_FORMAT_OCSF && !writer->scratch))
-        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
-    return GUARD_OK;
+    if (writer->batch && (audit->set.is.format != AUDIT_FORMAT_OCSF || writer->scratch))
+        return GUARD_OK;
+    audit_writer_free(out);
+    return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
 }
 
 /* The settings that decide what can be missing from the trail, for whoever reads it later. */
@@ -120,14 +123,12 @@ static int open_parts(struct audit_writer *writer, struct guard_error *err)
     return begin_trail(writer, err);
 }
 
-int audit_writer_open(struct audit *audit, struct audit_writer **out, struct guard_error *err)
+int audit_writer_open(void *context, struct guard_error *err)
 {
-    *out = NULL;
-    int rc = allocate(audit, out, err);
-    if (rc == GUARD_OK)
-        rc = open_parts(*out, err);
+    struct audit_writer *writer = context;
+    int rc = open_parts(writer, err);
     if (rc != GUARD_OK)
-        audit_writer_free(out);
+        audit_segments_close(&writer->segments);
     return rc;
 }
 
@@ -144,7 +145,7 @@ void audit_writer_free(struct audit_writer **pointer)
         free(writer->side);
         writer->side = next;
     }
-    audit_segments_close(&writer->segments);
+    sem_destroy(&writer->leave);
     audit_chain_destroy(&writer->chain);
     audit_key_destroy(&writer->key);
     free(writer->batch);

@@ -1,7 +1,8 @@
 /*
- * Watches a key file or folder and loads it anew when it changes (inotify on the folder that holds it, so that editors
- * and mounted secrets that replace files or links are seen). An object of one thread, which must not be the broker's:
- * it reads files. Set-up with overlap is what the file says: publish the new key beside the old one, let signers move
+ * Watches a key file or folder and loads it anew when it changes. It asks the file system for what stands there now,
+ * behind all links, so that editors and mounted secrets that replace files or links are seen, and file systems on the
+ * net are too, which tell of no change by themselves. An object of one thread, which must not be the broker's: it reads
+ * files. Set-up with overlap is what the file says: publish the new key beside the old one, let signers move
  * over, then take the old one out; what is no longer in the file is refused from the next swap on.
  */
 #ifndef GUARD_AUTH_JWKS_WATCH_H
@@ -24,20 +25,17 @@ void auth_jwks_watch_free(struct auth_jwks_watch **watch);
 /* The set last loaded, with a reference of the caller's own. Never NULL. */
 struct auth_jwks *auth_jwks_watch_keys(struct auth_jwks_watch *watch);
 
-/* A descriptor that becomes readable when something changed, for the thread's own poll(). */
-int auth_jwks_watch_descriptor(const struct auth_jwks_watch *watch);
-
 /*
- * Waits up to timeout_ms (0 = not at all) for a change, settles 50 ms, and loads. AUTH_JWKS_CHANGED: *out is the new
- * set (one reference for the caller). AUTH_JWKS_SAME: nothing changed, or the keys are the same. AUTH_JWKS_FAILED: the
- * new content was refused (err tells why; also logged), the old set stays in use, and the next poll tries again after 1
- * s.
+ * Looks for a change, and if there is one waits until nothing has changed for 50 ms and loads. AUTH_JWKS_CHANGED: *out
+ * is the new set (one reference for the caller). AUTH_JWKS_SAME: nothing changed, or the keys are the same.
+ * AUTH_JWKS_FAILED: the new content was refused (err tells why; also logged), the old set stays in use, and the next
+ * poll tries again after 1 s.
  */
 enum auth_jwks_poll { AUTH_JWKS_SAME, AUTH_JWKS_CHANGED, AUTH_JWKS_FAILED };
-enum auth_jwks_poll auth_jwks_watch_poll(struct auth_jwks_watch *watch, int timeout_ms, struct auth_jwks **out,
+enum auth_jwks_poll auth_jwks_watch_poll(struct auth_jwks_watch *watch, struct auth_jwks **out,
                                          struct guard_error *err);
 
-/* Makes the next poll load the file whatever inotify says (SIGHUP). Safe from any thread. */
+/* Makes the next poll load the file whether it changed or not (SIGHUP). Safe from any thread. */
 void auth_jwks_watch_reload(struct auth_jwks_watch *watch);
 
 #endif

@@ -2,13 +2,12 @@
 
 #include "auth/worker_queue.h"
 #include "core/clock.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -88,7 +87,7 @@ static bool await_job(struct auth_worker_pool *pool, struct auth_password_scratc
     }
 }
 
-static void *work(void *context)
+static void work(void *context)
 {
     struct auth_worker_pool *pool = context;
     struct auth_password_scratch *scratch = auth_password_scratch_new(); /* without, hashes are slower */
@@ -101,24 +100,16 @@ static void *work(void *context)
     pthread_mutex_unlock(&pool->lock);
     auth_password_scratch_lend(NULL);
     auth_password_scratch_free(&scratch);
-    return NULL;
 }
 
-/* Signals are the broker's; a thread inherits the mask of the one that makes it. */
-static int start_thread(struct auth_worker_pool *pool)
+static int start_thread(struct auth_worker_pool *pool, struct guard_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&pool->thread[pool->threads], NULL, work, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return failed;
-    char name[16];
-    snprintf(name, sizeof name, "guard-verify-%u", pool->threads % 100);
-    pthread_setname_np(pool->thread[pool->threads], name);
-    pool->threads++;
-    return 0;
+    char name[32];
+    snprintf(name, sizeof name, "guard-verify-%u", pool->threads);
+    struct guard_thread thread = {.name = name, .run = work, .context = pool, .wake_fd = GUARD_NO_WAKE_FD};
+    int rc = guard_thread_start(&thread, &pool->thread[pool->threads], err);
+    pool->threads += rc == GUARD_OK;
+    return rc;
 }
 
 static unsigned default_threads(void)
@@ -149,15 +140,13 @@ int auth_worker_pool_new(const struct auth_worker_settings *settings, struct aut
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->work, &attributes);
     pthread_condattr_destroy(&attributes);
-    int failed = 0;
-    while (!failed && pool->threads < wanted)
-        failed = start_thread(pool);
-    if (failed) {
+    int rc = GUARD_OK;
+    while (rc == GUARD_OK && pool->threads < wanted)
+        rc = start_thread(pool, err);
+    if (rc != GUARD_OK)
         auth_worker_pool_free(&pool);
-        return guard_fail(err, GUARD_ERR_IO, "a worker thread could not be started: %s", strerror(failed));
-    }
     *out = pool;
-    return GUARD_OK;
+    return rc;
 }
 
 void auth_worker_pool_free(struct auth_worker_pool **pool)

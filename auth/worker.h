@@ -29,7 +29,7 @@ struct auth_worker_settings {
 
 struct auth_worker_pool;
 
-/* Starts the threads. GUARD_ERR_NOMEM, _INVALID or _IO (a thread could not be started; none is left running). */
+/* Starts the threads. GUARD_ERR_NOMEM, _INVALID or _INTERNAL (the system gives no thread; none is left running). */
 int auth_worker_pool_new(const struct auth_worker_settings *settings, struct auth_worker_pool **out,
                          struct guard_error *err);
 

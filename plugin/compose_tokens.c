@@ -196,7 +196,7 @@ static void watch_keys(void *context)
     pthread_mutex_lock(&source->lock);
     for (size_t i = 0; i < source->set.issuers->count; i++) {
         struct auth_jwks *keys = NULL;
-        if (source->set.watches[i] && auth_jwks_watch_poll(source->set.watches[i], 0, &keys, NULL) == AUTH_JWKS_CHANGED)
+        if (source->set.watches[i] && auth_jwks_watch_poll(source->set.watches[i], &keys, NULL) == AUTH_JWKS_CHANGED)
             changed = true;
         auth_jwks_unref(&keys);
     }

@@ -2,6 +2,7 @@
 
 #include "core/buffer.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "plugin/metrics.h"
 #include "plugin/metrics_request.h"
 
@@ -10,7 +11,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,9 @@
 #define BACKLOG    8
 
 struct guard_metrics_server {
-    int listener, stop_fd;
+    const char *where; /* the option; of the starter, until it has begun */
+    int listener;      /* the thread's own */
+    int stop_fd;
     char unix_path[sizeof((struct sockaddr_un *)NULL)->sun_path]; /* "" = none */
     const struct audit *audit;
     pthread_t thread;
@@ -97,6 +99,14 @@ static void remove_dead_socket(const struct place *place)
         connect(probe, (const struct sockaddr *)local, place->length) != 0 && errno == ECONNREFUSED)
         unlink(local->sun_path);
     close(probe);
+}
+
+static void stop_listening(struct guard_metrics_server *server)
+{
+    if (server->unix_path[0])
+        unlink(server->unix_path);
+    if (server->listener >= 0)
+        close(server->listener);
 }
 
 static int listen_at(struct guard_metrics_server *server, const char *where, struct guard_error *err)
@@ -250,28 +260,34 @@ static void serve(struct guard_metrics_server *server)
     hang_up(server, client);
 }
 
-static void *run(void *context)
+static void run(void *context)
 {
     struct guard_metrics_server *server = context;
     struct pollfd ready[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->stop_fd, .events = POLLIN}};
     while (!ready[1].revents)
         if (poll(ready, 2, -1) > 0 && ready[0].revents && !ready[1].revents)
             serve(server);
-    return NULL;
+    stop_listening(server);
 }
 
 /* ---- its life ---- */
 
-static bool start_thread(struct guard_metrics_server *server)
+static int begin(void *context, struct guard_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread inherits it: signals are the broker's */
-    server->running = pthread_create(&server->thread, NULL, run, server) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (server->running)
-        pthread_setname_np(server->thread, "guard-metrics");
-    return server->running;
+    struct guard_metrics_server *server = context;
+    int rc = listen_at(server, server->where, err);
+    if (rc != GUARD_OK)
+        stop_listening(server);
+    return rc;
+}
+
+static int start_thread(struct guard_metrics_server *server, struct guard_error *err)
+{
+    struct guard_thread thread = {
+        .name = "guard-metrics", .begin = begin, .run = run, .context = server, .wake_fd = server->stop_fd};
+    int rc = guard_thread_start(&thread, &server->thread, err);
+    server->running = rc == GUARD_OK;
+    return rc;
 }
 
 int guard_metrics_server_start(const char *where, const struct audit *audit, struct guard_metrics_server **out,
@@ -281,13 +297,13 @@ int guard_metrics_server_start(const char *where, const struct audit *audit, str
     *out = NULL;
     if (!server)
         return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
+    server->where = where;
     server->audit = audit;
     server->listener = -1;
     server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&server->lock, NULL);
-    int rc = listen_at(server, where, err);
-    if (rc == GUARD_OK && (server->stop_fd < 0 || !start_thread(server)))
-        rc = guard_fail(err, GUARD_ERR_INTERNAL, "the thread of metrics_listen cannot be started");
+    int rc = server->stop_fd >= 0 ? start_thread(server, err)
+                                  : guard_fail(err, GUARD_ERR_INTERNAL, "no event descriptor for metrics_listen");
     if (rc != GUARD_OK)
         guard_metrics_server_stop(&server);
     *out = server;
@@ -306,10 +322,6 @@ void guard_metrics_server_stop(struct guard_metrics_server **pointer)
         (void)ignored;
         pthread_join(server->thread, NULL);
     }
-    if (server->unix_path[0])
-        unlink(server->unix_path);
-    if (server->listener >= 0)
-        close(server->listener);
     if (server->stop_fd >= 0)
         close(server->stop_fd);
     pthread_mutex_destroy(&server->lock);

@@ -1,8 +1,9 @@
 #include "store/hasher.h"
 
+#include "core/thread.h"
+
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define PIECES 64
@@ -27,14 +28,14 @@ static void wait_for(sem_t *semaphore)
         ; /* a signal came */
 }
 
-static void *run(void *argument)
+static void run(void *argument)
 {
     struct guard_hasher *hasher = argument;
     for (unsigned at = 0;; at = (at + 1) % PIECES) {
         wait_for(&hasher->filled);
         struct piece piece = hasher->pieces[at];
         if (!piece.bytes)
-            return NULL;
+            return;
         guard_sha256_add(hasher->sha, piece.bytes, piece.length);
         sem_post(&hasher->empty);
     }
@@ -43,17 +44,15 @@ static void *run(void *argument)
 struct guard_hasher *guard_hasher_start(void)
 {
     struct guard_hasher *hasher = calloc(1, sizeof *hasher);
-    sigset_t all, before;
+    struct guard_error err;
     if (!hasher || !(hasher->sha = guard_sha256_begin())) {
         free(hasher);
         return NULL;
     }
     sem_init(&hasher->filled, 0, 0);
     sem_init(&hasher->empty, 0, PIECES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    hasher->threaded = pthread_create(&hasher->thread, NULL, run, hasher) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    struct guard_thread thread = {.name = "guard-hash", .run = run, .context = hasher, .wake_fd = GUARD_NO_WAKE_FD};
+    hasher->threaded = guard_thread_start(&thread, &hasher->thread, &err) == GUARD_OK;
     return hasher;
 }
 

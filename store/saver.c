@@ -1,10 +1,10 @@
 #include "store/saver.h"
 
 #include "core/clock.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -127,7 +127,7 @@ static void save(struct guard_saver *saver, struct job *job)
     pthread_mutex_unlock(&saver->lock);
 }
 
-static void *run(void *argument)
+static void run(void *argument)
 {
     struct guard_saver *saver = argument;
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19); /* Linux: of this thread alone */
@@ -140,26 +140,21 @@ static void *run(void *argument)
         else if (job.confirm_at)
             guard_snapshot_confirm(saver->path, &saver->end, job.confirm_at);
         else
-            return NULL;
+            return;
     }
 }
 
 static bool start_thread(struct guard_saver *saver)
 {
-    sigset_t all, before;
+    struct guard_error err;
+    struct guard_thread thread = {.name = "guard-snapshot", .run = run, .context = saver, .wake_fd = GUARD_NO_WAKE_FD};
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&saver->lock, NULL);
     pthread_cond_init(&saver->wake, &attributes);
     pthread_condattr_destroy(&attributes);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&saver->thread, NULL, run, saver);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
-        pthread_setname_np(saver->thread, "guard-snapshot");
-    return rc == 0;
+    return guard_thread_start(&thread, &saver->thread, &err) == GUARD_OK;
 }
 
 struct guard_saver *guard_saver_new(const struct guard_saver_start *start)

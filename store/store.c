@@ -2,9 +2,9 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/thread.h"
 #include "store/store_internal.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,15 +134,9 @@ static int start_saver(struct guard_store *store, struct guard_error *err)
 
 static int start_thread(struct guard_store *store, struct guard_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&store->thread, NULL, guard_store_thread, store);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0)
-        return guard_fail(err, GUARD_ERR_INTERNAL, "the store's thread cannot be started");
-    pthread_setname_np(store->thread, "guard-store");
-    return GUARD_OK;
+    struct guard_thread thread = {
+        .name = "guard-store", .run = guard_store_thread, .context = store, .wake_fd = store->wake_fd};
+    return guard_thread_start(&thread, &store->thread, err);
 }
 
 static void free_store(struct guard_store *store)

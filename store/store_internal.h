@@ -62,6 +62,6 @@ void guard_store_problem(struct guard_store *store, enum guard_severity severity
                          ...) __attribute__((format(printf, 4, 5)));
 
 /* store_thread.c: the thread's main function; argument is the store. */
-void *guard_store_thread(void *argument);
+void guard_store_thread(void *argument);
 
 #endif

@@ -208,7 +208,7 @@ static void back_off(struct guard_store *store, unsigned ms)
     }
 }
 
-void *guard_store_thread(void *argument)
+void guard_store_thread(void *argument)
 {
     struct guard_store *store = argument;
     unsigned wait_ms = BACKOFF_MIN_MS;
@@ -228,5 +228,4 @@ void *guard_store_thread(void *argument)
         back_off(store, wait_ms);
         wait_ms = wait_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : wait_ms * 2;
     }
-    return NULL;
 }

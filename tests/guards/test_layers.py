@@ -76,6 +76,12 @@ def test_cmake_draws_the_same_arrows(folder):
     assert linked <= ARROWS[folder], f"{folder}/CMakeLists.txt links {linked}"
 
 
+def test_threads_begin_in_one_place():
+    """core/thread.c gives each its own descriptors and no signals."""
+    makers = {str(path) for path in CODE if re.search(r"\bpthread_create\(|\bthrd_create\(", read(path))}
+    assert makers == {"core/thread.c"}
+
+
 def test_the_session_table_alone_changes_what_it_copies():
     """plugin/session_table.h keeps copies of a session's subject and end: whoever changes them must take those back."""
     wrong = [str(path) for path in CODE if path.parts[0] == "plugin" and path.name not in ("session.c", "session_expiry.c", "access.c")
