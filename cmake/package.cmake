@@ -8,8 +8,9 @@ set(CPACK_PACKAGE_NAME mosquitto-guard)
 set(CPACK_PACKAGE_VENDOR "Mosquitto Guard")
 set(CPACK_PACKAGE_CONTACT "Mosquitto Guard <mosquitto-guard@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "authentication, authorization and audit for the Mosquitto broker")
-set(CPACK_PACKAGE_DESCRIPTION "A plugin for the Eclipse Mosquitto MQTT broker that decides who may connect (token, certificate, password),
-what each client may publish and receive, and writes down every decision; and guardctl, its tool.
+set(CPACK_PACKAGE_DESCRIPTION "A plugin for the Eclipse Mosquitto MQTT broker that decides who may connect
+(token, certificate, password), what each client may publish and receive,
+and writes down every decision; and guardctl, its tool.
 Installing it does not enable it.")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

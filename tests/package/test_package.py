@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import run
+from conftest import TOP, run
 
 ENABLE = "cp /usr/share/mosquitto-guard/guard.conf /etc/mosquitto/conf.d/"
 PLUGIN = "/usr/lib/x86_64-linux-gnu/mosquitto-guard/mosquitto_guard.so"
@@ -39,6 +39,10 @@ def test_what_is_in_it(package, tmp_path):
     for name in ("mosquitto (>= 2.0.11)", "libc6", "libssl3", "libjwt0", "libhiredis0.14", "libargon2-1"):
         assert name in depends
     run("dpkg-deb", "-x", package, tmp_path / "data")
+    doc = tmp_path / "data/usr/share/doc/mosquitto-guard"
+    run("gunzip", *doc.glob("*.gz"))
+    assert run("dpkg-parsechangelog", "-l", doc / "changelog", "-S", "Version").strip() == "0.2.0"
+    assert (doc / "CHANGELOG.md").read_text() == (TOP / "CHANGELOG.md").read_text()
     for file in ("usr/bin/guardctl", PLUGIN[1:]):
         assert ".debug_info" not in run("readelf", "-SW", tmp_path / "data" / file), f"{file} is not stripped"
 
