@@ -38,8 +38,10 @@ static void add_rule(struct run *run, const char *role, const struct authplug_ru
                                 .topic = topic.data ? topic.data : "",
                                 .conditions = "",
                                 .place = rule->key->name};
-    if (fault && rule->value >= 1)
+    if (fault && rule->value >= 1) {
         note(run, GUARD_NOTE_LEFT_OUT, rule->key->name, rule->topic, fault);
+        guard_translation_stricter(&run->import.translation, rule->topic, NULL);
+    }
     if (!fault && rule->value >= 1 && !wildcard)
         foreign_rule_add(&run->import.translation, &line);
     line.label = "subscribe";

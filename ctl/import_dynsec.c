@@ -111,7 +111,7 @@ static const char *template_of(struct run *run, struct guard_buffer *out, const 
 
 static void note_pattern(struct run *run, const char *role, const char *topic, bool allow)
 {
-    size_t length = strlen(topic);
+    size_t length = strlen(topic), stricter = run->import.translation.counts[GUARD_NOTE_STRICTER];
     if (!allow)
         note(run, GUARD_NOTE_STRICTER, "deny subscribePattern in role", role,
              "a SUBSCRIBE that only touches it is refused, too: # did get round it");
@@ -123,6 +123,8 @@ static void note_pattern(struct run *run, const char *role, const char *topic, b
              "its first + also stood for levels that begin with $");
     if (!run->source.newer && allow && strcmp(topic, "/#") == 0)
         note(run, GUARD_NOTE_STRICTER, "subscribePattern in role", role, "/# also let a SUBSCRIBE of # pass");
+    if (run->import.translation.counts[GUARD_NOTE_STRICTER] > stricter)
+        guard_translation_stricter(&run->import.translation, topic, NULL);
 }
 
 enum sort_of_rule { RULE_TOPIC, RULE_LITERAL, RULE_PATTERN };
@@ -158,6 +160,8 @@ static void add_rule(struct run *run, const struct place *place, const struct gu
         guard_translation_note(&run->import.translation, allow ? GUARD_NOTE_LEFT_OUT : GUARD_NOTE_WIDER,
                                run->source.file, 0, "role '%s': %s %s: %s", place->role, allow ? "allow" : "deny",
                                topic, fault);
+        if (allow)
+            guard_translation_stricter(&run->import.translation, topic, NULL);
         guard_buffer_free(&template_text);
         return;
     }
@@ -386,6 +390,8 @@ static void add_anonymous(struct run *run, const struct guard_json *document)
     else if (roles.count)
         note(run, GUARD_NOTE_STRICTER, "anonymousGroup", name,
              "clients without a user name are refused: give --anonymous if mosquitto.conf says allow_anonymous true");
+    if (roles.count && !run->source.anonymous)
+        guard_translation_stricter(&run->import.translation, NULL, "");
     guard_buffer_free(&text);
     free(roles.list);
 }

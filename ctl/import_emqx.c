@@ -24,19 +24,27 @@ static void note(struct run *run, enum guard_note_kind kind, const char *place, 
     guard_translation_note(&run->import.translation, kind, place, 0, "%.200s: %s", text, more);
 }
 
+/* About the rule of a field; its filter may have `eq ` before it. */
+static void note_rule(struct run *run, enum guard_note_kind kind, const struct foreign_key *key, const char *field,
+                      const char *text)
+{
+    note(run, kind, key->name, field, text);
+    guard_translation_stricter(&run->import.translation, strncmp(field, "eq ", 3) == 0 ? field + 3 : field, NULL);
+}
+
 static void tell_stricter(struct run *run, const struct foreign_key *key, const char *field,
                           const struct emqx_rule *rule)
 {
     size_t length = strlen(rule->filter);
     if (rule->subscribe && !rule->exact && length && rule->filter[length - 1] == '+')
-        note(run, GUARD_NOTE_STRICTER, key->name, field,
-             "with '#' in place of the last '+' EMQX granted a SUBSCRIBE, too");
+        note_rule(run, GUARD_NOTE_STRICTER, key, field,
+                  "with '#' in place of the last '+' EMQX granted a SUBSCRIBE, too");
     if (strstr(rule->filter, "${cert_") && !run->emqx.v4)
-        note(run, GUARD_NOTE_STRICTER, key->name, field,
-             "with a placeholder of the certificate, whoever shows none is refused at CONNECT (identity_check)");
+        note_rule(run, GUARD_NOTE_STRICTER, key, field,
+                  "with a placeholder of the certificate, whoever shows none is refused at CONNECT (identity_check)");
     if (rule->subscribe && rule->exact && strpbrk(rule->filter, "+#"))
-        note(run, GUARD_NOTE_STRICTER, key->name, field,
-             "the SUBSCRIBE is granted; what it delivers must be allowed by other rules");
+        note_rule(run, GUARD_NOTE_STRICTER, key, field,
+                  "the SUBSCRIBE is granted; what it delivers must be allowed by other rules");
 }
 
 static void add_rule(struct run *run, const char *role, const struct foreign_key *key, size_t i)
@@ -57,7 +65,7 @@ static void add_rule(struct run *run, const char *role, const struct foreign_key
                            : " qos<=0",
              rule.not_retain ? " retain=no" : "", rule.exact ? " exact" : "");
     if (rule.why) {
-        note(run, GUARD_NOTE_LEFT_OUT, key->name, field, rule.why);
+        note_rule(run, GUARD_NOTE_LEFT_OUT, key, field, rule.why);
     } else {
         tell_stricter(run, key, field, &rule);
         foreign_rule_add(&run->import.translation, &(struct foreign_rule){.role = role,

@@ -18,12 +18,18 @@ struct run {
     struct goauth goauth;
     bool superusers; /* somebody is one */
     bool bound;      /* there are placeholders */
-    size_t unbindable;
 };
 
 static void note(struct run *run, enum guard_note_kind kind, const char *place, const char *text, const char *more)
 {
     guard_translation_note(&run->import.translation, kind, place, 0, "%s: %s", text, more);
+}
+
+static void note_filter(struct run *run, enum guard_note_kind kind, const char *place, const char *filter,
+                        const char *more)
+{
+    note(run, kind, place, filter, more);
+    guard_translation_stricter(&run->import.translation, filter, NULL);
 }
 
 /* ---- rules ---- */
@@ -43,10 +49,11 @@ static void note_differences(struct run *run, const char *place, enum goauth_kin
     bool plus_last = length && filter[length - 1] == '+' && (length == 1 || filter[length - 2] == '/');
     bool plus_hash = length >= 3 && strcmp(filter + length - 3, "+/#") == 0;
     if (kind == GOAUTH_SACLS && (plus_last || plus_hash))
-        note(run, GUARD_NOTE_STRICTER, place, filter,
-             "it also let a SUBSCRIBE with # in place of the + pass, which asks for more than it says");
+        note_filter(run, GUARD_NOTE_STRICTER, place, filter,
+                    "it also let a SUBSCRIBE with # in place of the + pass, which asks for more than it says");
     if (filter[0] == '+' && (!filter[1] || filter[1] == '/'))
-        note(run, GUARD_NOTE_STRICTER, place, filter, "its first + also stood for levels that begin with $ ($SYS)");
+        note_filter(run, GUARD_NOTE_STRICTER, place, filter,
+                    "its first + also stood for levels that begin with $ ($SYS)");
     if (strcmp(filter, "#") == 0)
         note(run, GUARD_NOTE_REMARK, place, filter,
              "becomes **: it gave topics that begin with $, too; write # if that was not meant");
@@ -71,7 +78,7 @@ static void add_rule(struct run *run, const char *role, size_t which, size_t num
     else
         fault = foreign_template(&topic, behind, everybody ? FOREIGN_PERCENT : FOREIGN_LITERAL);
     if (fault) {
-        note(run, GUARD_NOTE_LEFT_OUT, key->name, filter, fault);
+        note_filter(run, GUARD_NOTE_LEFT_OUT, key->name, filter, fault);
     } else {
         note_differences(run, key->name, kinds[which].kind, behind);
         run->bound = run->bound || (everybody && strchr(filter, '%'));
@@ -147,10 +154,29 @@ static void add_user(struct run *run, const struct goauth_user *user)
     if (roles.length && !roles.failed)
         foreign_client_add(translation, user->keys[GOAUTH_PASSWORD] ? user->keys[GOAUTH_PASSWORD]->name : user->name,
                            user->name, "roles", roles.data);
-    run->unbindable += strpbrk(user->name, "/+#") != NULL || user->name[0] == '$';
     translation->failed = translation->failed || role.failed || roles.failed;
     guard_buffer_free(&role);
     guard_buffer_free(&roles);
+}
+
+/* Users whose names cannot stand in a level of a topic. */
+static void note_unbindable(struct run *run)
+{
+    struct guard_translation *translation = &run->import.translation;
+    size_t count = 0;
+    for (size_t i = 0; i < run->goauth.user_count; i++) {
+        const char *name = run->goauth.users[i].name;
+        if (!strpbrk(name, "/+#") && name[0] != '$')
+            continue;
+        guard_translation_stricter(translation, NULL, name);
+        count++;
+    }
+    if (count)
+        guard_translation_note(
+            translation, GUARD_NOTE_STRICTER, "common", 0,
+            "%zu users have '/', '+' or '#' in their names, or begin with '$': %%u does not stand for "
+            "them any more, and they are refused at CONNECT (identity_check)",
+            count);
 }
 
 static void add_common(struct run *run)
@@ -170,12 +196,8 @@ static void add_common(struct run *run)
             translation,
             &(struct guard_policy_line){
                 .section = GUARD_SECTION_DEFAULT, .name = "", .field = "roles", .value = COMMON, .place = "common"});
-    if (run->bound && run->unbindable)
-        guard_translation_note(
-            translation, GUARD_NOTE_STRICTER, "common", 0,
-            "%zu users have '/', '+' or '#' in their names, or begin with '$': %%u does not stand for "
-            "them any more, and they are refused at CONNECT (identity_check)",
-            run->unbindable);
+    if (run->bound)
+        note_unbindable(run);
     note(run, GUARD_NOTE_REMARK, "tokens", "mosquitto-go-auth takes a JWT as user name",
          "here it is the password; jwt_in_username helps while clients change");
 }

@@ -31,10 +31,12 @@ static bool has_role(const struct guard_policy_text *text, const char *name, uns
 static void note_anonymous(struct ctl_import *import, const struct guard_mosquitto_files *files)
 {
     unsigned line = 0;
-    if (!files->anonymous && has_role(&import->translation.text, "anonymous", &line))
-        guard_translation_note(&import->translation, GUARD_NOTE_STRICTER, files->acl_file, line,
-                               "clients without a user name are refused: give --anonymous if mosquitto.conf says "
-                               "allow_anonymous true");
+    if (files->anonymous || !has_role(&import->translation.text, "anonymous", &line))
+        return;
+    guard_translation_note(&import->translation, GUARD_NOTE_STRICTER, files->acl_file, line,
+                           "clients without a user name are refused: give --anonymous if mosquitto.conf says "
+                           "allow_anonymous true");
+    guard_translation_stricter(&import->translation, NULL, "");
 }
 
 static int read_files(struct ctl_import *import, const struct guard_mosquitto_files *files)

@@ -90,11 +90,13 @@ int ctl_verify_ask_broker(const struct ctl_trial_broker *broker, const struct ct
 
 struct comparing {
     const struct ctl_verify *verify;
+    const struct guard_translation *translation;
     struct explain_run run;
     size_t stricter, wider;
+    size_t unannounced; /* of the stricter: no note names them */
 };
 
-static void tell(const struct comparing *comparing, const struct ctl_question *question)
+static void tell(const struct comparing *comparing, const struct ctl_question *question, bool announced)
 {
     const struct ctl_mqtt_login *client = &comparing->verify->clients[question->client];
     struct guard_buffer out = {0};
@@ -106,6 +108,8 @@ static void tell(const struct comparing *comparing, const struct ctl_question *q
     guard_buffer_printf(&out, ": %s ", explain_action_name(question->action));
     ctl_shown_text(&out, question->topic);
     guard_buffer_text(&out, question->allowed ? ": was allowed, would be denied" : ": was denied, would be allowed");
+    if (question->allowed && !announced)
+        guard_buffer_text(&out, ", which no note names");
     fprintf(stderr, "%s\n", out.failed ? "out of memory" : out.data);
     guard_buffer_free(&out);
 }
@@ -126,10 +130,12 @@ static int compare_one(struct comparing *comparing, const struct ctl_question *q
     bool allowed = decision.verdict == ACL_ALLOW;
     if (allowed == question->allowed)
         return GUARD_OK;
-    if (comparing->stricter + comparing->wider < TOLD_MAX)
-        tell(comparing, question);
+    bool announced = !allowed && guard_translation_announces(comparing->translation, client->username, question->topic);
+    size_t *wrong = allowed ? &comparing->wider : &comparing->unannounced;
+    if ((announced ? comparing->stricter - comparing->unannounced : *wrong) < TOLD_MAX)
+        tell(comparing, question, announced);
     comparing->stricter += !allowed;
-    comparing->wider += allowed;
+    *wrong += !announced;
     return GUARD_OK;
 }
 
@@ -147,14 +153,12 @@ static struct guard_clients *table_of(const struct guard_policy_text *text)
 
 static int conclude(const struct ctl_import *import, const struct comparing *comparing)
 {
-    const size_t *notes = import->translation.counts;
-    bool announced = notes[GUARD_NOTE_STRICTER] || notes[GUARD_NOTE_LEFT_OUT];
-    bool bad = comparing->wider || (comparing->stricter && !announced);
-    fprintf(stderr, "verify: %zu decisions by seed %llu, %zu stricter, %zu wider%s\n", comparing->verify->count,
-            (unsigned long long)import->seed, comparing->stricter, comparing->wider,
-            bad                   ? ": nothing was written"
-            : comparing->stricter ? ", of what the report names"
-                                  : "");
+    bool bad = comparing->wider || comparing->unannounced;
+    fprintf(stderr, "verify: %zu decisions by seed %llu, %zu stricter, %zu wider", comparing->verify->count,
+            (unsigned long long)import->seed, comparing->stricter, comparing->wider);
+    if (comparing->unannounced)
+        fprintf(stderr, ", %zu of them named by no note", comparing->unannounced);
+    fprintf(stderr, "%s\n", bad ? ": nothing was written" : comparing->stricter ? ", of what the report names" : "");
     return bad ? CTL_NO : CTL_OK;
 }
 
@@ -164,6 +168,7 @@ int ctl_verify_compare(struct ctl_import *import, const struct acl_policy *polic
     struct acl_policy *held = acl_policy_retain(policy);
     struct ctl_policy source = {.policy = held, .clients = table_of(&import->translation.text)};
     struct comparing comparing = {.verify = verify,
+                                  .translation = &import->translation,
                                   .run = {.source = &source,
                                           .context = acl_context_new(),
                                           .subjects = source.clients ? explain_subjects_new(&source) : NULL,

@@ -37,7 +37,7 @@ int ctl_verify_ask_broker(const struct ctl_trial_broker *broker, const struct ct
 
 /*
  * Compares with import->translation as policy decides it, and tells the differences (the first 20) and their number on
- * standard error. CTL_OK: none, or only refusals that the notes announce (stricter, left out). CTL_NO, CTL_USAGE.
+ * standard error. CTL_OK: none, or only refusals that notes announce (guard_translation_stricter). CTL_NO, CTL_USAGE.
  */
 int ctl_verify_compare(struct ctl_import *import, const struct acl_policy *policy, const struct ctl_verify *verify);
 

@@ -81,6 +81,8 @@ static bool write_rule(struct translating *t, const struct guard_mosquitto_rule 
     else if (fit == GUARD_FILTER_WIDENED)
         guard_translation_note(t->out, GUARD_NOTE_STRICTER, place, rule->line, "'%.128s' denies '%.128s': %s",
                                rule->topic, t->filter.failed ? "" : t->filter.data, why);
+    if (fit == GUARD_FILTER_WIDENED)
+        guard_translation_stricter(t->out, deny ? t->filter.data : rule->topic, NULL);
     if (fit == GUARD_FILTER_NEVER || (fit == GUARD_FILTER_WIDENED && !deny))
         return false;
     guard_buffer_clear(&t->value);
@@ -225,6 +227,7 @@ static void add_user(struct translating *t, const struct user *user)
                                "user '%.64s' is disabled: a role's name can hold no ']', and "
                                "at most %d octets of a user name",
                                user->name, NAME_LIMIT);
+        guard_translation_stricter(t->out, NULL, user->name);
         add_line(t, &(struct guard_policy_line){.section = GUARD_SECTION_CLIENT,
                                                 .name = user->name,
                                                 .field = "disabled",
@@ -319,6 +322,7 @@ static void note_odd_names(struct translating *t)
                                "user '%.64s' is refused at CONNECT, or with `identity_check log` gets nothing from "
                                "patterns with %%u: its name cannot stand in a level of a topic",
                                user->name);
+        guard_translation_stricter(t->out, NULL, user->name);
     }
 }
 

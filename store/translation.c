@@ -56,6 +56,77 @@ void guard_translation_note(struct guard_translation *translation, enum guard_no
     translation->note_count++;
 }
 
+static struct guard_stricter *next_stricter(struct guard_translation *translation)
+{
+    if (translation->stricter_count == translation->stricter_capacity) {
+        size_t capacity = translation->stricter_capacity ? 2 * translation->stricter_capacity : 16;
+        struct guard_stricter *stricter = reallocarray(translation->stricter, capacity, sizeof *stricter);
+        if (!stricter)
+            return NULL;
+        translation->stricter = stricter;
+        translation->stricter_capacity = capacity;
+    }
+    return &translation->stricter[translation->stricter_count];
+}
+
+void guard_translation_stricter(struct guard_translation *translation, const char *filter, const char *user)
+{
+    struct guard_stricter *stricter = next_stricter(translation);
+    if (!stricter) {
+        translation->failed = true;
+        return;
+    }
+    *stricter = (struct guard_stricter){filter ? strdup(filter) : NULL, user ? strdup(user) : NULL};
+    translation->stricter_count++;
+    if ((filter && !stricter->filter) || (user && !stricter->user))
+        translation->failed = true;
+}
+
+static const char *behind_group(const char *filter)
+{
+    const char *group = strncmp(filter, "$share/", 7) == 0 ? strchr(filter + 7, '/') : NULL;
+    return group ? group + 1 : filter;
+}
+
+static bool is_wild(const char *level, size_t length)
+{
+    return memchr(level, '%', length) || memmem(level, length, "${", 2) || (length == 1 && *level == '+');
+}
+
+/* "/#"; other products take it for that also where more comes behind it. */
+static bool goes_on_with_all(const char *rest)
+{
+    return strncmp(rest, "/#", 2) == 0 && (!rest[2] || rest[2] == '/');
+}
+
+/* Whether there may be a topic that both are about; a level with a placeholder may be any. */
+static bool may_meet(const char *a, const char *b)
+{
+    a = behind_group(a);
+    b = behind_group(b);
+    for (;;) {
+        size_t m = strcspn(a, "/"), n = strcspn(b, "/");
+        if ((m == 1 && *a == '#') || (n == 1 && *b == '#'))
+            return true;
+        if (!is_wild(a, m) && !is_wild(b, n) && (m != n || memcmp(a, b, m) != 0))
+            return false;
+        if (!a[m] || !b[n])
+            return a[m] == b[n] || goes_on_with_all(a + m) || goes_on_with_all(b + n);
+        a += m + 1;
+        b += n + 1;
+    }
+}
+
+bool guard_translation_announces(const struct guard_translation *translation, const char *user, const char *topic)
+{
+    for (size_t i = 0; i < translation->stricter_count; i++) {
+        const struct guard_stricter *it = &translation->stricter[i];
+        if ((!it->user || strcmp(it->user, user ? user : "") == 0) && (!it->filter || may_meet(it->filter, topic)))
+            return true;
+    }
+    return false;
+}
+
 void guard_translation_free(struct guard_translation *translation)
 {
     guard_policy_text_free(&translation->text);
@@ -63,7 +134,12 @@ void guard_translation_free(struct guard_translation *translation)
         free(translation->notes[i].place);
         free(translation->notes[i].text);
     }
+    for (size_t i = 0; i < translation->stricter_count; i++) {
+        free(translation->stricter[i].filter);
+        free(translation->stricter[i].user);
+    }
     free(translation->notes);
+    free(translation->stricter);
     *translation = (struct guard_translation){0};
 }
 

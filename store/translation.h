@@ -34,6 +34,13 @@ struct guard_note {
     char *text;
 };
 
+/* Decisions that a note says are stricter, or may be: on what this filter touches, of this user. NULL: on all, of all.
+ */
+struct guard_stricter {
+    char *filter; /* of the source, with its placeholders */
+    char *user;
+};
+
 /* Zero-initialise. Adding never returns an error: look at failed once, at the end. */
 struct guard_translation {
     struct guard_policy_text
@@ -41,6 +48,8 @@ struct guard_translation {
     struct guard_note *notes;
     size_t note_count, note_capacity;
     size_t counts[GUARD_NOTE_KINDS];
+    struct guard_stricter *stricter;
+    size_t stricter_count, stricter_capacity;
     bool failed; /* out of memory: nothing of it may be used */
 };
 
@@ -49,6 +58,12 @@ void guard_translation_add(struct guard_translation *translation, const struct g
 
 void guard_translation_note(struct guard_translation *translation, enum guard_note_kind kind, const char *place,
                             unsigned line, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Beside a note: what it is about (struct guard_stricter). Strings are copied. */
+void guard_translation_stricter(struct guard_translation *translation, const char *filter, const char *user);
+
+/* Whether a decision was announced to be stricter, or to be so perhaps. topic: also a filter; user may be NULL. */
+bool guard_translation_announces(const struct guard_translation *translation, const char *user, const char *topic);
 
 void guard_translation_free(struct guard_translation *translation);
 

@@ -148,8 +148,24 @@ def test_verify_finds_what_is_not_announced(guardctl, files, tmp_path, mosquitto
     result = imported(guardctl, *files(None, "user bob\ntopic home/a\ntopic away/b\n"), "-o", "policy.conf", "--verify", 300,
                       *of(mosquitto)[2:], "--mosquitto", fake)
     assert result.returncode == 1
-    assert "wider: user bob" in result.stderr and result.stderr.endswith("wider: nothing was written\n")
+    assert "wider: user bob" in result.stderr and result.stderr.endswith(" by no note: nothing was written\n")
     assert not (tmp_path / "policy.conf").exists()
+
+
+def test_a_note_announces_only_what_it_is_about(guardctl, files, tmp_path, mosquitto):
+    """The broker allows more than was read: that something else is said to be left out does not make it right."""
+    fake = tmp_path / "broker"
+    fake.write_text('#!/bin/sh\n[ "$1" = -h ] || sed -i "s,read home,readwrite home," "$(dirname "$2")/acl"\nexec ' + mosquitto + ' "$@"\n',
+                    encoding="utf-8")
+    fake.chmod(0o700)
+    acl = "user bob\ntopic read home/a\ntopic away/**/b\n"
+    result = imported(guardctl, *files(None, acl), "-o", "policy.conf", "--verify", 300, *of(mosquitto)[2:], "--mosquitto", fake)
+    assert ": left out: 'away/**/b' grants nothing" in result.stderr, result.stderr
+    assert "publish home/a: was allowed, would be denied, which no note names" in result.stderr
+    assert " 0 wider, " in result.stderr and result.stderr.endswith(" by no note: nothing was written\n")
+    assert result.returncode == 1 and not (tmp_path / "policy.conf").exists()
+    result = imported(guardctl, *files(None, acl), "-o", "policy.conf", "--verify", 300, *of(mosquitto)[2:], "--mosquitto", mosquitto)
+    assert " 0 wider" in result.stderr and "by no note" not in result.stderr and (tmp_path / "policy.conf").exists()
 
 
 def test_verify_needs_the_right_broker(guardctl, files, mosquitto):
