@@ -146,8 +146,14 @@ listen() {
     port[$number]=$free
     places+=(-e "s/^listener $number( .*)?\$/listener $free 127.0.0.1/" -e "s/127\.0\.0\.1:$number\b/127.0.0.1:$free/g")
   done < <(python3 -c '
-import socket, sys
-for number, one in [(n, socket.create_server(("127.0.0.1", 0))) for n in sys.argv[1:]]:
+import random, socket, sys
+held = []  # below the ports that the kernel gives to connections: a server that restarts gets its own back
+while len(held) < len(sys.argv) - 1:
+    try:
+        held.append(socket.create_server(("127.0.0.1", random.randint(10240, 32000))))
+    except OSError:
+        pass
+for number, one in zip(sys.argv[1:], held):
     print(number, one.getsockname()[1])' "$@")
 }
 

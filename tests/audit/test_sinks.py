@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, events, read_lines, segments, stop, verify
+from ports import free_port
 
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 from support.pki import Authority  # noqa: E402
@@ -24,12 +25,6 @@ SIEM = ROOT / "examples" / "siem"
 RSYSLOG = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
 REDIS = shutil.which("redis-server")
 TLS_DRIVER = list(Path("/usr/lib").glob("*/rsyslog/lmnsd_ossl.so"))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition, seconds=30, what="it"):

@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+
+from ports import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
@@ -42,11 +43,6 @@ def broker_environment(executable):
     sanitizers = re.findall(r"=> (\S*lib(?:asan|ubsan|tsan)\S*)", needed)
     # leaks: the broker's own would be reported too
     return {**os.environ, "LD_PRELOAD": ":".join(sanitizers), "ASAN_OPTIONS": "detect_leaks=0"} if sanitizers else None
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,11 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
+
+from ports import free_ports
 
 TOP = Path(__file__).resolve().parents[3]
 BROKER = os.environ.get("GUARD_BROKER") or shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin") or "mosquitto"
@@ -25,18 +26,6 @@ def version():
     """The broker's version as a tuple, e.g. (2, 0, 11)."""
     text = subprocess.run([BROKER, "-h"], capture_output=True, text=True, check=False).stdout
     return tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)\.(\d+)", text).groups())
-
-
-def free_ports(count):
-    """That many TCP ports which nobody listened on a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def wait_until(condition, timeout=5.0, what="a condition"):

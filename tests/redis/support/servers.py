@@ -6,26 +6,11 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
+
 from .resp import RedisError, Resp
 
 REDIS = os.environ.get("GUARD_REDIS") or shutil.which("redis-server") or shutil.which("valkey-server")
-
-
-def free_port(also=0):
-    """A port nobody listens on; also: an offset that must be free as well (the cluster bus)."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            if not also:
-                return port
-            if port + also > 65000:
-                continue
-            try:
-                second.bind(("127.0.0.1", port + also))
-                return port
-            except OSError:
-                continue
 
 
 class Server:
