@@ -143,7 +143,7 @@ def guardctl():
     """guardctl(*arguments, input=None): the finished process with .stdout and .stderr as text."""
     def run(*arguments, **named):
         return subprocess.run([broker_module.GUARDCTL, *map(str, arguments)], capture_output=True, text=True, check=False,
-                              timeout=60, **named)
+                              timeout=60 * broker_module.SLOWNESS, **named)
     return run
 
 
