@@ -259,7 +259,7 @@ void audit_lost(struct audit *audit, enum audit_action action, int64_t time_ns, 
 /* On the broker thread: whether what waits before the next event (policy, gap, peers) is now in the ring. */
 bool audit_settle(struct audit *audit);
 
-/* Wakes the writer if it sleeps. Any thread. */
+/* Wakes the writer if it sleeps. Broker thread only: to the others wake_fd is another file, or none (core/thread.h). */
 void audit_wake(struct audit *audit);
 
 /* Declares that a sink has dropped lines first to last, which nobody had read there; they are still in the files. */

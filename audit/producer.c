@@ -12,6 +12,8 @@
 
 void audit_wake(struct audit *audit)
 {
+    if (audit_this_thread() != audit->broker_thread) /* the writer wakes by itself, a little later */
+        return;
     if (!atomic_exchange_explicit(&audit->writer_sleeps, false, memory_order_acq_rel))
         return;
     const uint64_t one = 1;

@@ -99,6 +99,13 @@ static void give_to_owner_of(int dir, int fd)
         return; /* then it stays root's, and a later rotation will say so */
 }
 
+static void close_one(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
 static void make_folder(const char *path)
 {
     char parent[PATH_MAX];
@@ -131,8 +138,10 @@ static int lock_folder(struct audit_segments *segments, const char *path, struct
         return guard_fail_at(err, errno == EACCES ? GUARD_ERR_PERMISSION : GUARD_ERR_IO, path, 0, 0,
                              "no file can be made here; it must belong to the user the broker runs as");
     give_to_owner_of(segments->dir, segments->lock);
-    if (flock(segments->lock, LOCK_EX | LOCK_NB) != 0)
+    if (flock(segments->lock, LOCK_EX | LOCK_NB) != 0) {
+        close_one(&segments->lock);
         return guard_fail_at(err, GUARD_ERR_PERMISSION, path, 0, 0, "is in use by another audit writer");
+    }
     return GUARD_OK;
 }
 
@@ -172,16 +181,10 @@ void audit_segments_own(const struct audit_segments *segments, int fd)
     give_to_owner_of(segments->dir, fd);
 }
 
-static void close_one(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 void audit_segments_close(struct audit_segments *segments)
 {
-    audit_segments_give_back(segments);
+    if (segments->lock >= 0) /* else the reserve is of the one who has it */
+        audit_segments_give_back(segments);
     close_one(&segments->file);
     close_one(&segments->lock);
     close_one(&segments->dir);

@@ -100,9 +100,14 @@ static bool may_be_secret(const char *name)
            (length > 4 && strcmp(name + length - 4, ".key") == 0);
 }
 
+bool auth_jwks_is_key_file(const char *name)
+{
+    return stem(name) != 0;
+}
+
 static int is_key_file(const struct dirent *entry)
 {
-    return stem(entry->d_name) != 0;
+    return auth_jwks_is_key_file(entry->d_name);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

@@ -43,6 +43,9 @@ uint32_t auth_jwks_algorithms(const struct auth_jwks *keys);
 /* index < auth_jwks_count. */
 const struct auth_key *auth_jwks_at(const struct auth_jwks *keys, size_t index);
 
+/* Whether a file of that name is read as a key of the folder it is in. */
+bool auth_jwks_is_key_file(const char *name);
+
 /* Reads a JWKS or JWK text into an unfinished set. */
 int auth_jwks_add_json(struct auth_jwks *keys, const char *text, size_t length, struct auth_jwks_source *source,
                        struct guard_error *err);

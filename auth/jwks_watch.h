@@ -1,9 +1,9 @@
 /*
  * Watches a key file or folder and loads it anew when it changes. It asks the file system for what stands there now,
- * behind all links, so that editors and mounted secrets that replace files or links are seen, and file systems on the
- * net are too, which tell of no change by themselves. An object of one thread, which must not be the broker's: it reads
- * files. Set-up with overlap is what the file says: publish the new key beside the old one, let signers move
- * over, then take the old one out; what is no longer in the file is refused from the next swap on.
+ * behind all links, so that editors and mounted secrets that replace files or links are seen; on the net when that
+ * file system's cache lets it. An object of one thread, which must not be the broker's: it reads files, and waits for
+ * as long as the file system does. Set-up with overlap is what the file says: publish the new key beside the old one,
+ * let signers move over, then take the old one out; what is no longer in the file is refused from the next swap on.
  */
 #ifndef GUARD_AUTH_JWKS_WATCH_H
 #define GUARD_AUTH_JWKS_WATCH_H

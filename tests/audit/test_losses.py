@@ -145,10 +145,10 @@ def test_clean_restarts_continue_each_other(driver, public):
 
 
 def test_a_folder_has_one_writer(driver):
-    process = driver.start("--rate", 100)
-    while not segments(driver.folder):
-        time.sleep(0.01)
+    process = driver.start("--rate", 100, "--reserve", 1 << 20)
+    wait_for(lambda: (driver.folder / ".reserve").exists())
     second = subprocess.run(driver.command("--events", 1), capture_output=True, text=True)
+    assert (driver.folder / ".reserve").stat().st_size == 1 << 20, "the one that was refused gave away what the writer holds"
     stop(process)
     assert second.returncode == 2 and "in use" in second.stderr
 

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -244,6 +245,87 @@ static void exchanged_links_are_noticed(void **state)
     auth_jwks_watch_free(&watch);
 }
 
+/* While it is true the linker's --wrap=stat gives the time stamps of a file system that has whole seconds. */
+static bool whole_seconds;
+int __real_stat(const char *path, struct stat *st);
+int __wrap_stat(const char *path, struct stat *st);
+
+int __wrap_stat(const char *path, struct stat *st)
+{
+    int rc = __real_stat(path, st);
+    if (rc == 0 && whole_seconds)
+        st->st_mtim.tv_nsec = st->st_ctim.tv_nsec = 0;
+    return rc;
+}
+
+/* A second change within the same second leaves no trace in the time stamps of some file systems. */
+static void a_change_without_a_trace_is_noticed(void **state)
+{
+    (void)state;
+    struct auth_jwks_watch *watch;
+    struct guard_error err;
+    struct lines lines = {0};
+    struct guard_log log = {note_line, &lines};
+    struct stat before, after;
+    const char *path = in_folder("tick.secret");
+    whole_seconds = true;
+    for (int tries = 0;; tries++) {
+        test_write(path, "0123456789abcdef0123456789abcdef");
+        assert_int_equal(auth_jwks_watch_new(path, &log, &watch, &err), GUARD_OK);
+        assert_int_equal(stat(path, &before), 0);
+        test_write(path, "fedcba9876543210fedcba9876543210");
+        assert_int_equal(stat(path, &after), 0);
+        if (memcmp(&before.st_ctim, &after.st_ctim, sizeof before.st_ctim) == 0)
+            break;
+        auth_jwks_watch_free(&watch);
+        assert_true(tries < 10); /* the second has turned */
+    }
+    struct auth_jwks *first = auth_jwks_watch_keys(watch);
+    lines.count = 0;
+    const struct timespec step = {0, 100000000};
+    struct auth_jwks *second = NULL;
+    for (int i = 0; i < 60 && !second; i++) {
+        nanosleep(&step, NULL);
+        auth_jwks_watch_poll(watch, &second, &err);
+    }
+    assert_non_null(second);
+    assert_false(auth_jwks_equal(first, second));
+    unsigned said = lines.count;
+    for (int i = 0; i < 40; i++) { /* read again, and nothing said again */
+        struct auth_jwks *none;
+        nanosleep(&step, NULL);
+        assert_int_equal(auth_jwks_watch_poll(watch, &none, &err), AUTH_JWKS_SAME);
+    }
+    assert_int_equal(lines.count, said);
+    whole_seconds = false;
+    auth_jwks_unref(&first);
+    auth_jwks_unref(&second);
+    auth_jwks_watch_free(&watch);
+}
+
+static void only_key_files_of_a_folder_count(void **state)
+{
+    (void)state;
+    struct auth_jwks_watch *watch;
+    struct guard_error err;
+    struct lines lines = {0};
+    struct guard_log log = {note_line, &lines};
+    struct auth_jwks *none;
+    assert_int_equal(mkdir(in_folder("several"), 0755), 0);
+    test_write(in_folder("several/a.secret"), "0123456789abcdef0123456789abcdef");
+    assert_int_equal(auth_jwks_watch_new(in_folder("several"), &log, &watch, &err), GUARD_OK);
+    lines.count = 0;
+    test_write(in_folder("several/NOTES.log"), "x");
+    assert_int_equal(auth_jwks_watch_poll(watch, &none, &err), AUTH_JWKS_SAME);
+    assert_int_equal(lines.count, 0); /* a load says that others may read the secret */
+    test_write(in_folder("several/b.secret"), "fedcba9876543210fedcba9876543210");
+    assert_int_equal(poll_keys(watch, 2), AUTH_JWKS_CHANGED);
+    assert_true(lines.count > 0);
+    unlink(in_folder("several/a.secret"));
+    assert_int_equal(poll_keys(watch, 1), AUTH_JWKS_CHANGED);
+    auth_jwks_watch_free(&watch);
+}
+
 static void every_algorithm_signs_and_verifies(void **state)
 {
     (void)state;
@@ -364,6 +446,8 @@ int main(void)
         cmocka_unit_test(sets_are_compared),
         cmocka_unit_test(changes_are_noticed_and_failures_keep_the_old_set),
         cmocka_unit_test(exchanged_links_are_noticed),
+        cmocka_unit_test(a_change_without_a_trace_is_noticed),
+        cmocka_unit_test(only_key_files_of_a_folder_count),
         cmocka_unit_test(every_algorithm_signs_and_verifies),
         cmocka_unit_test(public_halves_hold_no_secret),
         cmocka_unit_test(thumbprints_are_those_of_the_standard),
