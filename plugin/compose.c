@@ -85,8 +85,9 @@ static int compose_passwords(struct guard_plugin *plugin, struct guard_error *er
 static int compose(struct guard_plugin *plugin, struct guard_error *err)
 {
     if (!guard_policy_in_files(&plugin->options) && !plugin->options.redis_url[0])
-        return guard_fail(err, GUARD_ERR_INVALID,
-                          "there is no policy: set the option policy_file, acl_file or redis_url");
+        return guard_fail(
+            err, GUARD_ERR_INVALID, "there is no policy: set the option policy_file, acl_file or redis_url%s",
+            plugin->options.password_file[0] ? " (password_file says who may come, not what they may do)" : "");
     int rc = guard_ways_parse(plugin->options.auth_methods, plugin->ways, &plugin->way_count, err);
     if (rc == GUARD_OK)
         rc = guard_tls_ports_check(plugin->options.tls_ports, err);

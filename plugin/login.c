@@ -256,8 +256,11 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
         return;
     }
     login->not_ours = plugin->coexist && is_bare_name(plugin, login);
-    if (!login->not_ours)
-        refuse(login, reason_without_offer(plugin, login));
+    if (login->not_ours)
+        return;
+    if (!login->password && !login->token && !login->certificate)
+        snprintf(login->why, sizeof login->why, "a user name without password, token or certificate");
+    refuse(login, reason_without_offer(plugin, login));
 }
 
 bool guard_login_mac(struct guard_plugin *plugin, const struct guard_login *login, const char *username,

@@ -14,9 +14,10 @@ usage: tests/run.sh [--quick | --matrix] [--only STAGE[,STAGE]…] [--jobs N] [-
                  the Debian package in clean roots, and the tests inside a Debian 13 (its broker, libraries, compiler;
                  with Redis, then with Valkey) and inside a Debian testing
   --only STAGE   only these stages (what they need is built): unit tools guards integration asan valgrind fuzz
-                 2.0.21 2.1.2 examples package debian13 valkey testing main debian13-main soak
+                 2.0.21 2.1.2 examples package debian13 valkey testing main debian13-main upstream soak
                  main: the integration tests that another release's libraries could break, on the build of the unit tests
                  debian13-main: unit,main inside a Debian 13; both run only if they are named
+                 upstream: Mosquitto's own tests of its broker, of three versions, with the plugin in it; runs only if it is named
                  soak: half an hour each of 2,000 clients under ASan and TSan, policy in a file and in Redis, two hours in
                  all; GUARD_SOAK_SECONDS, GUARD_SOAK_CLIENTS change that. Runs only if it is named
   --jobs N       brokers under test at the same time (default: two a core)
@@ -127,7 +128,7 @@ wants() {
   case $1 in
     unit | tools | guards | integration) return 0 ;;
     fault | asan | valgrind | fuzz | examples) [ "$quick" = no ] ;;
-    main | debian13-main | soak) return 1 ;;
+    main | debian13-main | upstream | soak) return 1 ;;
     *) [ "$matrix" = yes ] ;;
   esac
 }
@@ -196,7 +197,7 @@ rooted() {
 for stage_name in ${only//,/ }; do
   case $stage_name in
     unit | tools | guards | integration | fault | asan | valgrind | fuzz | examples | package | 2.0.21 | 2.1.2 | debian13 | valkey | testing | main | \
-      debian13-main | soak) ;;
+      debian13-main | upstream | soak) ;;
     *) echo "tests/run.sh: there is no stage '$stage_name'" >&2; usage >&2; exit 2 ;;
   esac
 done
@@ -207,7 +208,7 @@ if wants unit; then unit dev; fi
 if wants guards && build release; then python guards tests/guards; fi
 if wants tools && build release; then
   for folder in tests/*/; do
-    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/ | tests/fault/ | tests/examples/ | tests/package/) continue ;; esac
+    case $folder in tests/guards/ | tests/integration/ | tests/fuzz/ | tests/fault/ | tests/examples/ | tests/package/ | tests/upstream/) continue ;; esac
     compgen -G "$folder/test_*.py" >/dev/null && python "$(basename "$folder")" "$folder" -n "$(nproc)"
   done
 fi
@@ -239,6 +240,12 @@ for version in 2.0.21 2.1.2; do
     [ "$matrix" = no ] || GUARD_BROKER="$broker" python "examples-$version" tests/examples -n "$jobs"
   fi
 done
+if wants upstream && build release; then
+  for version in system 2.0.21 2.1.2; do
+    # they mostly sleep
+    GUARD_UPSTREAM=$version python "upstream-$version" tests/upstream -n $((jobs * 2))
+  done
+fi
 if wants main && build dev && provided system; then
   # keys, tokens, TLS, hashes (OpenSSL, libjwt, argon2), Redis (hiredis), callbacks (the broker's headers)
   files=(tests/integration/test_{rules,auth_certificates,auth_rules,enhanced,tls,redis,redis_places,redis_snapshot,sessions,audit}.py)

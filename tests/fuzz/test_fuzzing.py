@@ -27,9 +27,13 @@ def test_target(program, seeds, tmp_path):
     assert program.is_file(), f"build it first: cmake --preset fuzz && cmake --build --preset fuzz ({program})"
     corpus = tmp_path / "new"
     corpus.mkdir()
-    done = subprocess.run([program, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", corpus, seeds],
-                          cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stderr[-6000:]
-    units = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
+    # a file, to be looked at while half an hour goes by, and kept with --basetemp
+    log = tmp_path / "log"
+    with log.open("w", encoding="utf-8") as out:
+        done = subprocess.run([program, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", corpus, seeds],
+                              cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=out, check=False)
+    said = log.read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, said[-6000:]
+    units = re.search(r"stat::number_of_executed_units: (\d+)", said)
     # the slowest target writes files and compiles policies, hundreds of times a second where nothing else runs
     assert units and int(units.group(1)) > 200, "hardly anything was tried"

@@ -114,6 +114,14 @@ def test_anonymous_is_the_brokers_decision(make_broker, files, allow):
         nobody.close()
 
 
+def test_a_name_alone(make_broker, files):
+    """Without a password_file, too, a name needs a proof; the log says what was missing."""
+    broker = let_anonymous_in(make_broker(None, start=False, options=files.options(password_file=None))).start()
+    assert broker.client("c1", "ann", version=V5).connect() == 0x87
+    assert broker.client("c2", version=V5).connect() == 0
+    assert "refused client 'c1' from 127.0.0.1: a client certificate is required (a user name without password, token or certificate)" in broker.log()
+
+
 BAD_ACLS = {"unknown word": "topik read a\n", "no topic": "user ann\ntopic\n", "bad filter": "topic read a/#/b\n",
             "unknown access": "topic reed a\n", "comment behind blanks": " # c\n"}
 

@@ -71,6 +71,16 @@ def test_no_policy_at_all(make_broker):
     assert "policy_file" in broker.log()
 
 
+def test_password_file_is_no_policy(make_broker, tmp_path):
+    """The broker lets everybody do everything then. Whoever changes one line of the configuration is told what is missing."""
+    passwords_file = tmp_path / "passwords"
+    passwords_file.write_text("", encoding="utf-8")
+    broker = make_broker(None, start=False, options={"policy_file": None, "password_file": passwords_file})
+    with pytest.raises(BrokerFailed) as failed:
+        broker.start()
+    assert "policy_file, acl_file or redis_url (password_file says who may come, not what they may do)" in failed.value.log
+
+
 def test_option_given_twice(make_broker):
     broker = make_broker(POLICY, start=False, options={"jwt_leeway": ["1", "2"]})
     with pytest.raises(BrokerFailed) as failed:

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Prints the folder of Mosquitto's sources of the wanted version, built with its own tests, and makes it where it is not here yet.
+#   provide.sh system|2.0.21|2.1.2
+# They come from the Debian release that ships them ("system": this one) and stay in $GUARD_BROKER_CACHE, by default
+# ~/.cache/mosquitto-guard/brokers. The broker that the tests start (src/mosquitto) is whatever $UPSTREAM_BROKER names, else
+# src/mosquitto.real. Progress goes to stderr. Leaves with 3 if packages or the source cannot be had.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+version=${1:?usage: provide.sh system|2.0.21|2.1.2}
+cache=${GUARD_BROKER_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mosquitto-guard/brokers}
+case $version in
+  system) suite=$(. /etc/os-release && echo "$VERSION_CODENAME") ;;
+  2.0.21) suite=trixie ;;
+  2.1.2) suite=forky ;;
+  *) echo "provide.sh: unknown version '$version'; there are: system, 2.0.21, 2.1.2" >&2; exit 2 ;;
+esac
+dir=$cache/tests-of-$suite
+if [ ! -x "$dir/src/mosquitto" ]; then
+  "$here/../setup/install.sh" broker >&2
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/work.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 130' INT TERM
+  source=$("$here/../brokers/fetch-source.sh" "$suite" "$work")
+  step() { "$@" >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }; }
+  step make -C "$source" -j "$(nproc)" WITH_DOCS=no WITH_TESTS=no WITH_CTRL_SHELL=no WITH_EDITLINE=no binary
+  step make -C "$source/test/broker/c" -j "$(nproc)"
+  # an old release's certificates are over
+  openssl x509 -checkend 86400 -noout -in "$source/test/ssl/client.crt" >/dev/null || 
+    { (cd "$source/test/ssl" && step sh gen.sh) && chmod a+r "$source"/test/ssl/*.key; }
+  mv "$source/src/mosquitto" "$source/src/mosquitto.real"
+  printf '#!/bin/sh\nexec "${UPSTREAM_BROKER:-${0%%/*}/mosquitto.real}" "$@"\n' >"$source/src/mosquitto"
+  chmod +x "$source/src/mosquitto"
+  rm -rf "$dir"
+  mv "$source" "$dir"
+fi
+echo "$dir"
