@@ -3,7 +3,7 @@
 What Mosquitto's own tests start in the place of src/mosquitto: the same broker with the same arguments, and Mosquitto Guard added
 to its configuration. UPSTREAM_ADD says how:
   deferring  as one more plugin, mode coexist, whose policy knows none of the tests' clients: nothing may change. Where every plugin
-             defers the broker refuses unless it has an acl_file: a test without one gets one that allows everything
+             defers the broker refuses unless it has an acl_file: where nothing decides there is one that allows everything
   deciding   password_file and acl_file become the plugin's options of those names; one alone gets the other: the plugin wants to
              be told what users may do, and who they are (run_one.py gives them passwords). A configuration that has neither, nor
              another plugin, gets a policy that allows everyone everything
@@ -13,17 +13,18 @@ import base64
 import hashlib
 import os
 import re
-import shutil
 import sys
 import tempfile
 
 ADD, REAL, PLUGIN, FOLDER = (os.environ["UPSTREAM_" + name] for name in ("ADD", "REAL", "PLUGIN", "FOLDER"))
 STRANGER = "[client nobody-of-these]\nroles = none\n[role none]\nx = allow publish none\n"
 EVERYONE = "[assign]\nguests = all when anonymous\n[default]\nroles = all\n[role all]\nx = allow all **\n"
-ANYTHING = "topic readwrite #\ntopic readwrite $SYS/#\npattern readwrite #\npattern readwrite $SYS/#\n"
+ANYTHING = "".join(f"{kind} readwrite {topics}/#\n" for kind in ("topic", "pattern") for topics in ("$SYS", "$CONTROL", "$sparkplug")) + \
+    "topic readwrite #\npattern readwrite #\n"
 USERS = ("username", "test", "user")  # with the password that run_one.py gives them
 OWN_FILE = re.compile(r"\s*(password_file|acl_file)\s+(.*)")
-OTHER_PLUGIN = re.compile(r"\s*(auth_plugin|plugin|global_plugin|plugin_load)\s")
+OTHER_PLUGIN = re.compile(r"\s*(auth_plugin|plugin|global_plugin|plugin_load|plugin_use)\s")
+DECIDES = re.compile(r"\s*(auth_plugin\s|.*plugin.*/(auth_plugin_v\d|auth_plugin_\w*acl|\w*dynamic_security|\w*acl_file|plugin_load_acl)\w*\.so|plugin_use\s)")
 LISTENER = re.compile(r"\s*(listener|port)\s")
 
 
@@ -31,7 +32,7 @@ def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8", newline="") as out:
         out.write(text)
-    os.chmod(path, 0o644)
+    os.chmod(path, 0o600)
     return path
 
 
@@ -45,9 +46,6 @@ def passwords(folder):
 def loaded(folder):
     """The lines that load the plugin, with a trail of everything."""
     audit = tempfile.mkdtemp(prefix="audit-", dir=folder)
-    os.chmod(audit, 0o750)
-    if os.geteuid() == 0:
-        shutil.chown(audit, "mosquitto")  # whom a broker that root starts becomes
     return [f"plugin {PLUGIN}", f"plugin_opt_audit_dir {audit}", "plugin_opt_audit_deliver all"]
 
 
@@ -61,18 +59,17 @@ def sections(lines):
     return parts if len(parts) == 1 else [parts[0] + parts[1], *parts[2:]]
 
 
-def added(folder, part):
+def added(folder, part, lines):
     """The part of a configuration with the plugin, or None where it is not to be added."""
     own = {found[1]: found[2] for found in map(OWN_FILE.match, part) if found}
-    others = any(map(OTHER_PLUGIN.match, part))
     if ADD == "deferring":
-        acl = [] if "acl_file" in own or others else [f"acl_file {write(folder, 'acl', ANYTHING)}"]
+        acl = [] if "acl_file" in own or any(map(DECIDES.match, lines)) else [f"acl_file {write(folder, 'acl', ANYTHING)}"]
         return part + acl + loaded(folder) + [f"plugin_opt_policy_file {write(folder, 'policy.conf', STRANGER)}", "plugin_opt_mode coexist"]
     if own:
         own.setdefault("acl_file", write(folder, "acl", ANYTHING))
         own.setdefault("password_file", passwords(folder))
         return [line for line in part if not OWN_FILE.match(line)] + loaded(folder) + [f"plugin_opt_{name} {path}" for name, path in own.items()]
-    if others or any(line.startswith("psk_file") for line in part):
+    if any(map(OTHER_PLUGIN.match, lines)) or any(line.startswith("psk_file") for line in part):
         return None
     return part + loaded(folder) + [f"plugin_opt_policy_file {write(folder, 'policy.conf', EVERYONE)}"]
 
@@ -80,12 +77,13 @@ def added(folder, part):
 def main(arguments):
     at = arguments.index("-c") + 1 if "-c" in arguments else None
     lines = []
-    if at:
+    if at and os.path.exists(arguments[at]):
         with open(arguments[at], encoding="utf-8") as stream:  # and with it the ends of Windows' lines
             lines = stream.read().split("\n")
     folder = tempfile.mkdtemp(dir=FOLDER)
-    os.chmod(folder, 0o755)
-    parts = [(part, added(folder, part)) for part in sections(lines)]
+    if at and not lines:
+        os.execv(REAL, [REAL, *arguments])
+    parts = [(part, added(folder, part, lines)) for part in sections(lines)]
     if any(new for _, new in parts):
         path = write(folder, "mosquitto.conf", "\n".join(line for part, new in parts for line in new or part) + "\n")
         if at:
