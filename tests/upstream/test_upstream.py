@@ -29,7 +29,7 @@ CHANGED = {
     "deferring": {
         "01-connect-uname-or-anon": NAMES, "04-retain-check-source-persist": NAMES, "04-retain-check-source-persist-diff-port": NAMES,
         "09-acl-access-variants": NAMES, "09-acl-change": NAMES, "09-plugin-acl-access-variants": NAMES, "09-plugin-evt-reload": NAMES,
-        "09-plugin-evt-tick": NAMES, "21-proxy-v2-ssl-cipher": NAMES, "21-proxy-v2-ssl-common-name-success": NAMES, "msg_sequence_test": NAMES,
+        "09-plugin-evt-tick": NAMES, "09-plugin-tick": NAMES, "21-proxy-v2-ssl-cipher": NAMES, "21-proxy-v2-ssl-common-name-success": NAMES, "msg_sequence_test": NAMES,
         "09-plugin-load-acl": "where the only plugin defers, and there is no acl_file, the broker refuses"},
     "deciding": {
         "01-connect-allow-anonymous": GUESTS, "01-connect-listener-allow-anonymous": GUESTS,
