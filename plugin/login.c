@@ -225,11 +225,10 @@ static enum guard_auth_method intended(const struct guard_login *login)
     return login->token || (login->password && !login->username) ? GUARD_AUTH_TOKEN : GUARD_AUTH_PASSWORD;
 }
 
-/* A user name and nothing else, and none that the plugin knows. */
-static bool is_bare_name(const struct guard_plugin *plugin, const struct guard_login *login)
+/* A user name and nothing that proves it. */
+static bool is_bare_name(const struct guard_login *login)
 {
-    return login->username && !login->password && !login->token && !login->certificate &&
-           !guard_clients_knows(plugin->policy->clients, login->username);
+    return login->username && !login->password && !login->token && !login->certificate;
 }
 
 void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *login)
@@ -255,10 +254,11 @@ void guard_login_authenticate(struct guard_plugin *plugin, struct guard_login *l
         try_anonymous(plugin, login);
         return;
     }
-    login->not_ours = plugin->coexist && is_bare_name(plugin, login);
-    if (login->not_ours)
+    if (plugin->coexist && is_bare_name(login) && !guard_clients_knows(plugin->policy->clients, login->username)) {
+        login->not_ours = true;
         return;
-    if (!login->password && !login->token && !login->certificate)
+    }
+    if (is_bare_name(login))
         snprintf(login->why, sizeof login->why, "a user name without password, token or certificate");
     refuse(login, reason_without_offer(plugin, login));
 }

@@ -6,11 +6,10 @@ to its configuration. UPSTREAM_ADD says how:
              defers the broker refuses unless it has an acl_file: where nothing decides there is one that allows everything
   deciding   password_file and acl_file become the plugin's options of those names; one alone gets the other: the plugin wants to
              be told what users may do, and who they are (run_one.py gives them passwords). A configuration that has neither, nor
-             another plugin, gets a policy that allows everyone everything
-Also: UPSTREAM_REAL the broker, UPSTREAM_PLUGIN the plugin, UPSTREAM_FOLDER for configurations and trails.
+             another plugin that decides, gets a policy that allows everyone everything
+Also: UPSTREAM_REAL the broker, UPSTREAM_PLUGIN the plugin, UPSTREAM_FOLDER for configurations and trails; its file passwords is the
+password_file of tests that have none.
 """
-import base64
-import hashlib
 import os
 import re
 import sys
@@ -21,10 +20,10 @@ STRANGER = "[client nobody-of-these]\nroles = none\n[role none]\nx = allow publi
 EVERYONE = "[assign]\nguests = all when anonymous\n[default]\nroles = all\n[role all]\nx = allow all **\n"
 ANYTHING = "".join(f"{kind} readwrite {topics}/#\n" for kind in ("topic", "pattern") for topics in ("$SYS", "$CONTROL", "$sparkplug")) + \
     "topic readwrite #\npattern readwrite #\n"
-USERS = ("username", "test", "user")  # with the password that run_one.py gives them
 OWN_FILE = re.compile(r"\s*(password_file|acl_file)\s+(.*)")
-OTHER_PLUGIN = re.compile(r"\s*(auth_plugin|plugin|global_plugin|plugin_load|plugin_use)\s")
-DECIDES = re.compile(r"\s*(auth_plugin\s|.*plugin.*/(auth_plugin_v\d|auth_plugin_\w*acl|\w*dynamic_security|\w*acl_file|plugin_load_acl)\w*\.so|plugin_use\s)")
+# Mosquitto's own plugins and those of its tests: some judge who comes or what they may do, some of them what they may do
+JUDGES = re.compile(r"\s*(auth_plugin|plugin_use)\s|.*plugin.*/(auth_plugin|plugin_load|mosquitto_(password_file|acl_file|dynamic_security)|bad_)|psk_file\s")
+GRANTS = re.compile(r"\s*(auth_plugin|plugin_use)\s|.*plugin.*/(auth_plugin_v\d|auth_plugin_\w*acl|plugin_load_acl|mosquitto_(acl_file|dynamic_security))")
 LISTENER = re.compile(r"\s*(listener|port)\s")
 
 
@@ -34,13 +33,6 @@ def write(folder, name, text):
         out.write(text)
     os.chmod(path, 0o600)
     return path
-
-
-def passwords(folder):
-    def line(name):
-        digest = hashlib.pbkdf2_hmac("sha512", b"of-" + name.encode(), b"salt" * 3, 1)
-        return f"{name}:$7$1${base64.b64encode(b'salt' * 3).decode()}${base64.b64encode(digest).decode()}\n"
-    return write(folder, "passwords", "".join(map(line, USERS)))
 
 
 def loaded(folder):
@@ -63,13 +55,13 @@ def added(folder, part, lines):
     """The part of a configuration with the plugin, or None where it is not to be added."""
     own = {found[1]: found[2] for found in map(OWN_FILE.match, part) if found}
     if ADD == "deferring":
-        acl = [] if "acl_file" in own or any(map(DECIDES.match, lines)) else [f"acl_file {write(folder, 'acl', ANYTHING)}"]
+        acl = [] if "acl_file" in own or any(map(GRANTS.match, lines)) else [f"acl_file {write(folder, 'acl', ANYTHING)}"]
         return part + acl + loaded(folder) + [f"plugin_opt_policy_file {write(folder, 'policy.conf', STRANGER)}", "plugin_opt_mode coexist"]
     if own:
         own.setdefault("acl_file", write(folder, "acl", ANYTHING))
-        own.setdefault("password_file", passwords(folder))
+        own.setdefault("password_file", os.path.join(FOLDER, "passwords"))
         return [line for line in part if not OWN_FILE.match(line)] + loaded(folder) + [f"plugin_opt_{name} {path}" for name, path in own.items()]
-    if any(map(OTHER_PLUGIN.match, lines)) or any(line.startswith("psk_file") for line in part):
+    if any(map(JUDGES.match, lines)):
         return None
     return part + loaded(folder) + [f"plugin_opt_policy_file {write(folder, 'policy.conf', EVERYONE)}"]
 
@@ -80,9 +72,9 @@ def main(arguments):
     if at and os.path.exists(arguments[at]):
         with open(arguments[at], encoding="utf-8") as stream:  # and with it the ends of Windows' lines
             lines = stream.read().split("\n")
-    folder = tempfile.mkdtemp(dir=FOLDER)
     if at and not lines:
         os.execv(REAL, [REAL, *arguments])
+    folder = tempfile.mkdtemp(dir=FOLDER)
     parts = [(part, added(folder, part, lines)) for part in sections(lines)]
     if any(new for _, new in parts):
         path = write(folder, "mosquitto.conf", "\n".join(line for part, new in parts for line in new or part) + "\n")

@@ -7,18 +7,13 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 version=${1:?usage: provide.sh system|2.0.21|2.1.2}
-cache=${GUARD_BROKER_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mosquitto-guard/brokers}
-case $version in
-  system) suite=$(. /etc/os-release && echo "$VERSION_CODENAME") ;;
-  2.0.21) suite=trixie ;;
-  2.1.2) suite=forky ;;
-  *) echo "provide.sh: unknown version '$version'; there are: system, 2.0.21, 2.1.2" >&2; exit 2 ;;
-esac
+. "$here/../brokers/versions.sh"
+suite_of "$version"
 dir=$cache/tests-of-$suite
 if [ ! -x "$dir/src/mosquitto" ]; then
   "$here/../setup/install.sh" broker >&2
   mkdir -p "$cache"
-  work=$(mktemp -d "$cache/work.XXXXXX")
+  work=$(mktemp -d -p "$cache")
   trap 'rm -rf "$work"' EXIT
   trap 'exit 130' INT TERM
   source=$("$here/../brokers/fetch-source.sh" "$suite" "$work")
@@ -26,8 +21,9 @@ if [ ! -x "$dir/src/mosquitto" ]; then
   step make -C "$source" -j "$(nproc)" WITH_DOCS=no WITH_TESTS=no WITH_CTRL_SHELL=no WITH_EDITLINE=no binary
   step make -C "$source/test/broker/c" -j "$(nproc)"
   # an old release's certificates are over
-  openssl x509 -checkend 86400 -noout -in "$source/test/ssl/client.crt" >/dev/null || 
-    { (cd "$source/test/ssl" && step sh gen.sh) && chmod a+r "$source"/test/ssl/*.key; }
+  if ! openssl x509 -checkend 86400 -noout -in "$source/test/ssl/client.crt" >/dev/null; then
+    step sh -c 'cd "$1" && sh gen.sh && chmod a+r ./*.key' gen "$source/test/ssl"
+  fi
   mv "$source/src/mosquitto" "$source/src/mosquitto.real"
   printf '#!/bin/sh\nexec "${UPSTREAM_BROKER:-${0%%/*}/mosquitto.real}" "$@"\n' >"$source/src/mosquitto"
   chmod +x "$source/src/mosquitto"

@@ -1,6 +1,6 @@
 """
 Runs one of Mosquitto's own tests where Mosquitto Guard is at work: run_one.py TEST [ARGUMENT…]. Two differences that are meant
-(docs/migration.md) do not end it here: a user name that comes without a password brings one (USERS of guarded_broker.py), and
+(docs/migration.md) do not end it here: a user name that comes without a password brings one (those that test_upstream.py knows), and
 after SIGHUP there is time until files that are read beside the broker are in force.
 """
 import runpy
