@@ -1,3 +1,4 @@
+#!/bin/sh
 # For the scripts that provide a Mosquitto, to be read with `.`: where they keep what they built, and which release ships a version.
 cache=${GUARD_BROKER_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mosquitto-guard/brokers}
 

@@ -2,6 +2,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -22,13 +23,15 @@ def test_shell_scripts():
     scripts = [p for p in tracked() if p.suffix == ".sh" or read(p).startswith(("#!/bin/sh", "#!/usr/bin/env bash"))
                if p.suffix not in (".md", ".c", ".h", ".py")]
     assert scripts
+    read_by_others = {Path(name).name for path in scripts for name in re.findall(r'^\s*\. "?\S*/([\w.-]+\.sh)"?$', read(path), re.M)}
     for path in scripts:
         first = read(path).splitlines()[0]
         assert first in ("#!/bin/sh", "#!/usr/bin/env bash"), path
         shell = "bash" if "bash" in first else "sh"
         told = subprocess.run([shell, "-n", TOP / path], capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
-        assert (TOP / path).stat().st_mode & 0o111, f"{path} is not executable"
+        executable = bool((TOP / path).stat().st_mode & 0o111)
+        assert executable != (path.name in read_by_others), f"{path}: what is run is executable, what is read with `.` is not"
 
 
 def test_python_compiles():
