@@ -9,30 +9,28 @@ from support.client import V5
 from support.raw import RawClient
 from test_rules import EVERYONE, users
 
-SLOW = passwords.mosquitto_7("pw", 600_000)  # some tenths of a second
+SLOW = passwords.mosquitto_7("pw", 250_000)  # a tenth of a second, or some
 POLICY = users("quick") + f"[client slow]\npassword = {SLOW}\n" + EVERYONE
 
 
-@pytest.mark.timing
 def test_a_slow_hash_stalls_nobody(make_broker, broker_version):
     if broker_version < (2, 1):
         pytest.skip("2.0 has no delayed authentication: one hash at a time runs on the broker's thread")
-    broker = make_broker(POLICY, options={"auth_timeout": "60"})
+    broker = make_broker(POLICY, options={"auth_timeout": "60", "auth_throttle": "no"})
     quick = broker.client("quick", "quick", "pw", version=V5).open()
     crowd = [broker.client(f"slow-{n}", "slow", "pw" if n % 2 else "wrong", version=V5) for n in range(6)]
     answers = [None] * len(crowd)
     threads = [threading.Thread(target=lambda n=n: answers.__setitem__(n, crowd[n].connect())) for n in range(len(crowd))]
     for thread in threads:
         thread.start()
-    worst, began = 0.0, time.monotonic()
+    published = 0
     while any(t.is_alive() for t in threads):
-        sent = time.monotonic()
         assert quick.publish("devices/quick/data") == 0
-        worst = max(worst, time.monotonic() - sent)
+        published += 1
         time.sleep(0.002)
     assert [a == 0 for a in answers] == [bool(n % 2) for n in range(len(crowd))]
-    assert time.monotonic() - began > 0.3, "the hash is not slow enough for this test to mean anything"
-    assert worst < 0.15, f"a publish waited {worst:.3f} s"
+    # were one hash a turn of the broker's, a publish or two would be answered between it and the next
+    assert published > 10 * len(crowd), f"while {len(crowd)} hashes were made {published} publishes were answered"
 
 
 def test_a_late_answer_admits_nobody_else(make_broker):
