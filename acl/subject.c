@@ -27,12 +27,6 @@ static int add_role(const struct acl_policy *policy, struct grants *grants, cons
         priority = ACL_PRIORITY_LIMIT;
     if (priority < -ACL_PRIORITY_LIMIT)
         priority = -ACL_PRIORITY_LIMIT;
-    for (uint32_t i = 0; i < grants->count; i++)
-        if (grants->items[i].role == id) {
-            if (priority > grants->items[i].priority)
-                grants->items[i].priority = priority;
-            return GUARD_OK;
-        }
     if (!acl_grow(&grants->items, &grants->capacity, sizeof *grants->items, (size_t)grants->count + 1))
         return GUARD_ERR_NOMEM;
     grants->items[grants->count++] = (struct acl_grant){id, priority};
@@ -48,10 +42,25 @@ static int add_list(const struct acl_policy *policy, struct grants *grants, cons
     return rc;
 }
 
+/* Of one role the grant of the highest priority comes first. */
 static int by_role(const void *a, const void *b)
 {
     const struct acl_grant *x = a, *y = b;
-    return (x->role > y->role) - (x->role < y->role);
+    if (x->role != y->role)
+        return x->role < y->role ? -1 : 1;
+    return (x->priority < y->priority) - (x->priority > y->priority);
+}
+
+/* Sorted, and each role once. By comparing each with each, ten thousand roles would hold the broker up. */
+static void unite(struct grants *grants)
+{
+    uint32_t kept = 0;
+    if (grants->count)
+        qsort(grants->items, grants->count, sizeof *grants->items, by_role);
+    for (uint32_t i = 0; i < grants->count; i++)
+        if (!kept || grants->items[kept - 1].role != grants->items[i].role)
+            grants->items[kept++] = grants->items[i];
+    grants->count = kept;
 }
 
 static int collect_grants(const struct acl_policy *policy, const struct acl_bind *bind, struct grants *grants)
@@ -71,8 +80,7 @@ static int collect_grants(const struct acl_policy *policy, const struct acl_bind
                 rc = add_list(policy, grants, bindings->assignments[i].roles.items,
                               bindings->assignments[i].roles.count);
     }
-    if (grants->count)
-        qsort(grants->items, grants->count, sizeof *grants->items, by_role);
+    unite(grants);
     return rc;
 }
 

@@ -16,16 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_ROLES_MAX      256
-#define RECORD_ATTRIBUTES_MAX 256
+#define ATTRIBUTE_PREFIX "attr."
 
-/* The lists of a client record in the shape acl/ takes; everything points into the record. */
+/* The lists of a client record in the shape acl/ takes: one block; names of roles and values point into the record. */
 struct record_lists {
-    struct guard_role_grant roles[RECORD_ROLES_MAX];
+    struct guard_role_grant *roles; /* the block */
     size_t role_count;
-    struct guard_attribute attributes[RECORD_ATTRIBUTES_MAX];
-    char *values[RECORD_ATTRIBUTES_MAX];
-    char names[RECORD_ATTRIBUTES_MAX][64];
+    struct guard_attribute *attributes;
     size_t attribute_count;
 };
 
@@ -38,44 +35,61 @@ static char *unconst(const char *text)
     return u.to;
 }
 
-static void list_record(const struct guard_client_view *record, struct record_lists *lists)
+static size_t size_of_names(const struct guard_client_view *record)
+{
+    const char *cursor = NULL, *name, *value;
+    size_t size = 0;
+    while (guard_client_next_attribute(record, &cursor, &name, &value))
+        size += sizeof ATTRIBUTE_PREFIX + strlen(name);
+    return size;
+}
+
+/* All of them, however many: one that were left out might be the role that denies. */
+static int list_record(const struct guard_client_view *record, struct record_lists *lists)
 {
     const char *cursor = NULL, *name, *value;
     int32_t priority;
-    while (lists->role_count < RECORD_ROLES_MAX && guard_client_next_role(record, &cursor, &name, &priority))
+    size_t grants = record->role_count * sizeof *lists->roles,
+           attributes = record->attribute_count * sizeof *lists->attributes,
+           values = record->attribute_count * sizeof(char *);
+    char *block = malloc(grants + attributes + values + size_of_names(record) + 1);
+    if (!block)
+        return GUARD_ERR_NOMEM;
+    lists->roles = (struct guard_role_grant *)(void *)block;
+    lists->attributes = (struct guard_attribute *)(void *)(block + grants);
+    char **slot = (char **)(void *)(block + grants + attributes), *text = block + grants + attributes + values;
+    while (guard_client_next_role(record, &cursor, &name, &priority))
         lists->roles[lists->role_count++] = (struct guard_role_grant){unconst(name), priority};
     cursor = NULL;
-    while (lists->attribute_count < RECORD_ATTRIBUTES_MAX &&
-           guard_client_next_attribute(record, &cursor, &name, &value)) {
-        size_t i = lists->attribute_count++;
-        snprintf(lists->names[i], sizeof lists->names[i], "attr.%s", name);
-        lists->values[i] = unconst(value);
-        lists->attributes[i] = (struct guard_attribute){lists->names[i], &lists->values[i], 1};
+    while (guard_client_next_attribute(record, &cursor, &name, &value)) {
+        *slot = unconst(value);
+        lists->attributes[lists->attribute_count++] = (struct guard_attribute){text, slot++, 1};
+        text = stpcpy(stpcpy(text, ATTRIBUTE_PREFIX), name) + 1;
     }
+    return GUARD_OK;
 }
 
 int guard_bind(const struct guard_policy_set *policy, const struct guard_identity *identity, const char *client_id,
                const char *address, struct acl_subject **out, struct guard_error *err)
 {
-    struct record_lists *lists = calloc(1, sizeof *lists);
+    struct record_lists lists = {0};
     struct guard_client_view record;
-    if (!lists)
-        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     if (identity->username &&
-        guard_clients_find(policy->clients, identity->username, strlen(identity->username), &record))
-        list_record(&record, lists);
+        guard_clients_find(policy->clients, identity->username, strlen(identity->username), &record) &&
+        list_record(&record, &lists) != GUARD_OK)
+        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     struct acl_bind bind = {
         .username = identity->username,
         .client_id = client_id,
         .address = address,
         .identity = identity,
-        .record_roles = lists->roles,
-        .record_role_count = lists->role_count,
-        .record_attributes = lists->attributes,
-        .record_attribute_count = lists->attribute_count,
+        .record_roles = lists.roles,
+        .record_role_count = lists.role_count,
+        .record_attributes = lists.attributes,
+        .record_attribute_count = lists.attribute_count,
     };
     int rc = acl_subject_bind(policy->acl, &bind, out, err);
-    free(lists);
+    free(lists.roles);
     return rc;
 }
 

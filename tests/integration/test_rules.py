@@ -64,6 +64,21 @@ def test_publish(make_broker, version):
     assert "device/no-fire" in str(events[5]["rule"]), events[5]["rule"]
 
 
+def test_a_long_record(make_broker):
+    """However many roles and attributes a client has: the last ones count as well, and one of those roles denies."""
+    many = range(700)
+    roles = ", ".join(["all", *(f"r{n}" for n in many), "last"])
+    longest = "n" * 58  # with attr. as long as a name in a rule may be
+    broker = make_broker(users("a", roles={"a": roles}) + "".join(f"attr.a{n} = site-{n}\n" for n in many) +
+                         f"attr.{longest}-not = elsewhere\nattr.{longest} = here\n"
+                         "[role all]\nx = allow publish alarms/#\n" + "".join(f"[role r{n}]\nx = allow publish r/{n}\n" for n in many) +
+                         "[role last]\nfire = deny publish alarms/fire\nsite = allow publish sites/${attr.a699}\n"
+                         f"long = allow publish long/${{attr.{longest}}}\n")
+    a = broker.client("a-id", "a", "pw", version=V5).open()
+    assert [a.publish(topic) for topic in ("alarms/water", "r/699", "sites/site-699", "long/here")] == [0] * 4
+    assert [a.publish(topic) for topic in ("alarms/fire", "sites/site-1", "long/elsewhere")] == [0x87] * 3
+
+
 def test_subscribe(make_broker, version):
     broker = make_broker(users("a") + EVERYONE)
     a = broker.client("a-id", "a", "pw", version=version).open()
