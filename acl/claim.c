@@ -203,9 +203,12 @@ int acl_claim_compile(const char *json, uint64_t seed, struct acl_slots **slots,
     *out = NULL;
     if (length > CLAIM_SIZE)
         return guard_fail(err, GUARD_ERR_LIMIT, "the token's acl claim is larger than %d octets", CLAIM_SIZE);
-    int rc = guard_json_parse(json, length, CLAIM_DEPTH, &document, err);
+    struct guard_error fault = {0};
+    int rc = guard_json_parse(json, length, CLAIM_DEPTH, &document, &fault);
+    if (rc == GUARD_ERR_NOMEM)
+        return guard_fail(err, GUARD_ERR_NOMEM, "out of memory");
     if (rc != GUARD_OK)
-        return rc == GUARD_ERR_NOMEM ? rc : GUARD_ERR_SYNTAX;
+        return guard_fail(err, GUARD_ERR_SYNTAX, "the token's acl claim: %s", fault.text);
     struct acl_slots *grown = acl_slots_new(*slots);
     struct claim claim = {.parsed = malloc(sizeof *claim.parsed), .err = err};
     if (grown)

@@ -23,6 +23,7 @@ enum {
     OPT_USERNAME = 'u',
     OPT_ROLE = 'r',
     OPT_ATTRIBUTE = 'a',
+    OPT_ACL_CLAIM = 'l',
     OPT_ADDRESS = 'i',
     OPT_QOS = 'q',
     OPT_RETAIN = 'R',
@@ -39,6 +40,7 @@ static const struct option options[] = {
     {"username", required_argument, NULL, OPT_USERNAME},
     {"role", required_argument, NULL, OPT_ROLE},
     {"attribute", required_argument, NULL, OPT_ATTRIBUTE},
+    {"acl-claim", required_argument, NULL, OPT_ACL_CLAIM},
     {"address", required_argument, NULL, OPT_ADDRESS},
     {"qos", required_argument, NULL, OPT_QOS},
     {"retain", no_argument, NULL, OPT_RETAIN},
@@ -128,6 +130,9 @@ static bool take_option(struct arguments *arguments, int option, char *value)
         return *value && explain_query_add_role(query, value);
     case OPT_ATTRIBUTE:
         return take_attribute(query, value);
+    case OPT_ACL_CLAIM:
+        query->acl_claim = value;
+        return true;
     case OPT_ADDRESS:
         query->address = value;
         return true;
@@ -219,6 +224,7 @@ const struct ctl_command ctl_explain = {
         "  --username U, --client-id C, --address A   without --username the client is anonymous\n"
         "  --role R[:P]…          these roles (with binding priority P) instead of those the policy binds\n"
         "  --attribute NAME=VALUE…   e.g. jwt.site=berlin; a name without a dot means attr.NAME; may be repeated\n"
+        "  --acl-claim JSON       the acl claim of its token, rules of its own (--role leaves it out, too)\n"
         "the request:\n"
         "  --qos 0|1|2, --retain, --size N, --payload TEXT\n"
         "  --now WHEN             for until=: Unix seconds or RFC 3339 (default: now)\n"
@@ -227,8 +233,9 @@ const struct ctl_command ctl_explain = {
         "  --batch                one question a line on stdin, one answer a line on stdout, in order:\n"
         "      "
         "{\"username\",\"client_id\",\"roles\":[\"r\",\"r:5\"],\"attributes\":{\"jwt.sites\":[\"a\",\"b\"]},"
-        "\"address\",\n"
-        "       \"action\",\"topic\",\"qos\",\"retain\",\"size\",\"payload\"}   only action and topic are needed\n"
+        "\n"
+        "       \"acl_claim\":\"[…]\",\"address\",\"action\",\"topic\",\"qos\",\"retain\",\"size\",\"payload\"}   only "
+        "action and topic are needed\n"
         "      {\"verdict\":\"allow|deny\",\"by\":[\"role/rule\"],\"reason\":…,\"coverage\":\"full|partial|none\"}\n"
         "      coverage only for subscriptions; a line that is not understood gives {\"error\":\"line N: …\"}\n"
         "\n"

@@ -106,6 +106,15 @@ static bool read_identity(struct ctl_json *json, const char **out)
     return true;
 }
 
+static bool read_acl_claim(struct ctl_json *json, struct explain_query *query)
+{
+    struct ctl_text text;
+    if (!ctl_json_string(json, &text))
+        return false;
+    query->acl_claim = text.data;
+    return strlen(text.data) == text.length || ctl_json_fail(json, "acl_claim is JSON in a string");
+}
+
 static bool read_roles(struct ctl_json *json, struct explain_query *query)
 {
     unsigned outer;
@@ -233,7 +242,7 @@ static const struct member {
     {"action", read_action},       {"topic", read_topic},     {"username", read_username},
     {"client_id", read_client_id}, {"roles", read_roles},     {"attributes", read_attributes},
     {"address", read_address},     {"qos", read_qos},         {"retain", read_retain},
-    {"size", read_size},           {"payload", read_payload},
+    {"size", read_size},           {"payload", read_payload}, {"acl_claim", read_acl_claim},
 };
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 #define REQUIRED     3u /* bits of action and topic */
@@ -244,8 +253,8 @@ static bool read_member(struct ctl_json *json, struct explain_query *query, cons
     while (i < MEMBER_COUNT && strcmp(name, members[i].name) != 0)
         i++;
     if (i == MEMBER_COUNT)
-        return ctl_json_fail(json, "a member that is none of username, client_id, roles, attributes, address, action, "
-                                   "topic, qos, retain, size, payload");
+        return ctl_json_fail(json, "a member that is none of username, client_id, roles, attributes, acl_claim, "
+                                   "address, action, topic, qos, retain, size, payload");
     if (*seen & 1u << i)
         return ctl_json_fail(json, "a member is given twice");
     *seen |= 1u << i;

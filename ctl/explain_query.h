@@ -31,6 +31,7 @@ struct explain_query {
     bool roles_given; /* they replace everything the policy would bind, even when there are none */
     struct explain_attribute *attributes;
     size_t attribute_count, attribute_capacity;
+    const char *acl_claim; /* JSON: what the client's token has as `acl`; NULL = none */
     enum explain_action action;
     const char *topic;
     size_t topic_length;

@@ -78,6 +78,7 @@ static void write_key(struct guard_buffer *key, const struct explain_query *quer
     append_text(key, 'u', query->username);
     append_text(key, 'c', query->client_id);
     append_text(key, 'a', query->address);
+    append_text(key, 'l', query->acl_claim);
     guard_buffer_byte(key, query->roles_given ? 'r' : '-');
     for (size_t i = 0; i < query->role_count; i++) {
         append_text(key, 'r', query->roles[i].name);
@@ -170,6 +171,8 @@ static int bind_query(const struct ctl_policy *source, const struct explain_quer
     int rc = given && record ? add_attributes(given, query) : GUARD_ERR_NOMEM;
     if (rc == GUARD_OK)
         given->method = query->username ? GUARD_AUTH_PASSWORD : GUARD_AUTH_ANONYMOUS;
+    if (rc == GUARD_OK && query->acl_claim && !(given->acl_json = guard_identity_copy(given, query->acl_claim)))
+        rc = GUARD_ERR_NOMEM;
     if (rc == GUARD_OK && query->username &&
         guard_clients_find(source->clients, query->username, strlen(query->username), &view))
         rc = add_record(record, given, &view);

@@ -103,6 +103,22 @@ def test_notes(explain):
     assert told.returncode == 0 and "no message would be delivered" in told.stdout
 
 
+def test_the_acl_claim_of_a_token(explain, guardctl, policy):
+    """Its rules count beside the roles; where --role replaces the roles, they are not asked either."""
+    as_ann = ("--username", "ann", "--acl-claim", '["allow publish own/${username}", "allow publish lights/cellar/set priority=1"]')
+    assert "token/acl.1" in shown(explain(*as_ann, "publish", "own/ann"), "decides")
+    told = explain(*as_ann, "publish", "lights/cellar/set")
+    assert told.returncode == 0 and "token/acl.2" in shown(told, "decides") and "no-cellar" in shown(told, "outranked")
+    assert explain(*as_ann, "--role", "device", "publish", "own/ann").returncode == 1
+    for claim in ('["allow publish a/+/#/b"]', '"text"', "[", '[{"permission":"allow","action":"publish","topic":"a","qos":[1,2]}]'):
+        told = explain("--acl-claim", claim, "publish", "a")
+        assert told.returncode == 2 and "acl claim" in told.stderr and not told.stdout, claim
+    questions = [{"action": "publish", "topic": "a", "acl_claim": claim} for claim in ('{"pub":["a"]}', '{"pub":["b"]}', "[", None)]
+    told = guardctl("explain", "--policy", policy(POLICY), "--batch", stdin="".join(json.dumps(q) + "\n" for q in questions))
+    answers = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [a.get("verdict") for a in answers] == ["allow", "deny", None, "deny"] and "line 3" in answers[2]["error"]
+
+
 def test_subscribe_shows_coverage(explain):
     told = explain("--username", "x", "--role", "half", "subscribe", "#")
     assert told.returncode == 1 and "coverage    partial" in told.stdout and "wildcard_denied" in told.stdout

@@ -37,6 +37,7 @@ def test_there_are_recipes_for_what_people_build():
         "Gateway",
         "Read-only dashboard",
         "Firmware updates",
+        "Rules in the token",
     ]
     assert len(POLICIES) == len(titles)
     assert RECIPES.count("$ guardctl") == len(PROMISES)

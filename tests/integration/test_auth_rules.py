@@ -262,6 +262,29 @@ def test_roles_change_with_the_renewed_token(make_broker, issuer):
         assert publish(raw, "reader/x") == 0x87 and publish(raw, "writer/x") in (0, 0x10)
 
 
+def test_rules_in_the_token(make_broker, issuer):
+    """docs/policy.md, "Rules in the token": what they add, what a bound role still forbids, and that a claim with one bad rule is none."""
+    policy = "[role device]\nown = allow publish devices/${username}\nno = deny publish x/no\n" \
+             "[role fence]\nconfig = deny publish x/config/#\n[default]\nroles = device, fence:1\n"
+    broker = make_broker(policy, options=issuer.options())
+    with RawClient(broker.ports["plain"]) as raw:
+        rules = ["allow publish x/#", "allow publish x/config/a priority=7", "allow subscribe answers/${client_id}"]
+        assert enhanced(raw, issuer.token("a", acl=rules)) == 0
+        assert [publish(raw, topic) for topic in ("devices/a", "x/1")] == [0x10] * 2  # taken, nobody has subscribed
+        assert [publish(raw, topic) for topic in ("x/no", "x/config/a", "y")] == [0x87] * 3
+        assert reauthenticate(raw, issuer.token("a", acl={"pub": ["y"], "sub": ["answers/#"]}))
+        assert publish(raw, "y") == 0x10 and publish(raw, "x/1") == 0x87
+        assert not reauthenticate(raw, issuer.token("a", acl=["allow publish z", "allow publish z/#/z"]))
+    named = [e["rule"]["id"] for e in broker.trail.wait("mqtt-publish", 3, event__outcome="success")]
+    assert named == ["device/own", "token/acl.1", "token/acl.1"]
+    fenced = broker.trail.events("mqtt-publish", event__outcome="failure")[1]
+    assert fenced["rule"]["id"] == "fence/config"
+    for claim in ("readers", [{"permission": "allow", "action": "publish", "topic": "z", "qos": [1, 2]}], ["allow publish z"] * 257):
+        assert broker.client("b-id", "b", issuer.token("b", acl=claim)).connect() == 5
+    assert reasons(broker, 4) == ["jwt_missing_claim"] * 4
+    assert "rule 2" in broker.log() and "more than 256 rules" in broker.log()
+
+
 # --- SIGHUP
 
 def test_reload_drops_no_good_session(make_broker, issuer, pki):
